@@ -1,0 +1,1 @@
+"""First-party specs, provided through the same hooks as any plugin."""

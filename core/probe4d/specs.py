@@ -1,0 +1,389 @@
+"""What a plugin says of the things it provides: frozen, light, and checked when made.
+
+A spec holds names, facts and a lazy target `"package.module:attribute"`; making one imports
+nothing of the package it describes. `probe4d.contracts` says what the target has to offer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from probe4d.errors import UsageError
+
+__all__ = [
+    "AggregateSpec",
+    "BackboneSpec",
+    "ClipSampling",
+    "CommandSpec",
+    "DataRef",
+    "DatasetSpec",
+    "KindSpec",
+    "MetricSpec",
+    "MetricValue",
+    "ProtocolSpec",
+    "ReadoutSpec",
+    "ReportPanelSpec",
+    "RunnerSpec",
+    "Spec",
+    "SuiteSpec",
+    "TaskSpec",
+    "TokenGrid",
+    "VideoInput",
+    "Weights",
+]
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def _fail(instance: object, attribute: attrs.Attribute[Any], expected: str, got: object) -> None:
+    owner = getattr(instance, "name", None)
+    where = f"{type(instance).__name__} {owner!r}" if owner else type(instance).__name__
+    raise UsageError(f"{where}.{attribute.name}: expected {expected}, got {got!r}.")
+
+
+def _name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        _fail(instance, attribute, "lower-case letters, digits, '.', '_' and '-'", value)
+
+
+def _target(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not TARGET.fullmatch(value):
+        _fail(instance, attribute, "'package.module:attribute'", value)
+
+
+def _typed(expected: str, *types: type) -> Any:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            _fail(instance, attribute, expected, value)
+
+    return check
+
+
+def _tuple_of(expected: str, *types: type) -> Any:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
+        for item in value:
+            if not isinstance(item, types) or isinstance(item, bool):
+                _fail(instance, attribute, f"a tuple of {expected}", value)
+
+    return check
+
+
+def _positive(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        _fail(instance, attribute, "an integer of at least 1", value)
+
+
+def _one_of(*choices: str) -> Any:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value not in choices:
+            _fail(instance, attribute, " or ".join(map(repr, choices)), value)
+
+    return check
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        raise UsageError(f"expected a sequence of values, got the string {value!r}. Write ({value!r},).")
+    return tuple(value)
+
+
+def _frozen_mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(value))
+
+
+text = _typed("a string", str)
+optional_text = attrs.validators.optional(text)
+flag = _typed("true or false", bool)
+
+
+def strings() -> Any:
+    """Return an attrs field that holds a tuple of strings."""
+    return field(default=(), converter=_as_tuple, validator=_tuple_of("strings", str))
+
+
+def options() -> Any:
+    """Return an attrs field that holds a read-only mapping."""
+    return field(factory=dict, converter=_frozen_mapping)
+
+
+def _as(cls: type) -> Any:
+    """Return a converter that lets a plugin write a nested record as a plain mapping."""
+
+    def convert(value: Any) -> Any:
+        return cls(**value) if isinstance(value, Mapping) else value
+
+    return convert
+
+
+@frozen(kw_only=True)
+class Spec:
+    """The facts that every kind of spec has.
+
+    Attributes:
+        name: the short name, unique within the plugin.
+        target: `"package.module:attribute"`, imported only when it is used.
+        summary: one line for `probe4d list`.
+        requires: requirements (`"torch>=2.4"`) that the target needs beyond the plugin itself.
+        extra: what to install for them, as `"probe4d[torch]"`.
+        licence: SPDX name, or words, of what the user gets by it.
+        tags: free words to filter by.
+        options: keyword arguments for the target, so that several specs may share one.
+    """
+
+    name: str = field(validator=_name)
+    target: str = field(validator=_target)
+    summary: str = field(default="", validator=text)
+    requires: tuple[str, ...] = strings()
+    extra: str | None = field(default=None, validator=optional_text)
+    licence: str | None = field(default=None, validator=optional_text)
+    tags: tuple[str, ...] = strings()
+    options: Mapping[str, Any] = options()
+
+
+@frozen(kw_only=True)
+class VideoInput:
+    """What a backbone is fed: `(b, frames, height, width, 3)`, float32.
+
+    Attributes:
+        mean, std: per channel, subtracted and divided by the backbone itself after `/ 255`.
+        resize: how a clip of another size gets there (pixels are resized, never position tables).
+    """
+
+    frames: int = field(validator=_positive)
+    height: int = field(validator=_positive)
+    width: int = field(validator=_positive)
+    mean: tuple[float, ...] = field(default=(0.0, 0.0, 0.0), converter=_as_tuple)
+    std: tuple[float, ...] = field(default=(1.0, 1.0, 1.0), converter=_as_tuple)
+    resize: str = field(default="bilinear", validator=_one_of("bilinear", "bicubic", "area"))
+
+
+@frozen(kw_only=True)
+class TokenGrid:
+    """The features of one clip: `(time, space, channels)`, the `(t, k, c)` of `(b, t, k, c)`."""
+
+    time: int = field(validator=_positive)
+    space: int = field(validator=_positive)
+    channels: int = field(validator=_positive)
+
+
+@frozen(kw_only=True)
+class Weights:
+    """Where a checkpoint is. `public=False` says that nobody outside can have it.
+
+    Attributes:
+        url: any fsspec URL, or a file of the plugin's own package (`"package:path"`).
+        sha256: hex digest, where one is published.
+        nearest: the nearest public model, for one that is not.
+    """
+
+    url: str | None = field(default=None, validator=optional_text)
+    format: str | None = field(default=None, validator=optional_text)
+    sha256: str | None = field(default=None, validator=optional_text)
+    bytes: int | None = field(default=None, validator=attrs.validators.optional(_positive))
+    public: bool = field(default=True, validator=flag)
+    nearest: str | None = field(default=None, validator=optional_text)
+
+
+@frozen(kw_only=True)
+class BackboneSpec(Spec):
+    """A video backbone; see `probe4d.contracts.FrozenBackbone` and `TrainableBackbone`.
+
+    Attributes:
+        params: number of parameters, exact; 0 for a backbone that learns nothing.
+        depth: number of blocks that `layers` may name.
+        frozen, trainable: which of the two contracts the target's product offers.
+    """
+
+    input: VideoInput = field(converter=_as(VideoInput), validator=_typed("a VideoInput", VideoInput))
+    tokens: TokenGrid = field(converter=_as(TokenGrid), validator=_typed("a TokenGrid", TokenGrid))
+    params: int = field(validator=_typed("an integer", int))
+    depth: int = field(default=1, validator=_positive)
+    modality: str = field(default="video", validator=_one_of("image", "video"))
+    frozen: bool = field(default=True, validator=flag)
+    trainable: bool = field(default=False, validator=flag)
+    weights: Weights | None = field(
+        default=None,
+        converter=attrs.converters.optional(_as(Weights)),
+        validator=attrs.validators.optional(_typed("Weights", Weights)),
+    )
+
+
+@frozen(kw_only=True)
+class DatasetSpec(Spec):
+    """Samples with targets; see `probe4d.contracts.Dataset`.
+
+    Attributes:
+        kinds: the prediction kinds that its targets serve (`"points"`, …).
+        splits: the names of its splits; empty where the user's own rule makes them.
+        needs_root: whether the user has to say where the data lie.
+        access: how one gets the data, in words.
+    """
+
+    kinds: tuple[str, ...] = strings()
+    splits: tuple[str, ...] = strings()
+    needs_root: bool = field(default=True, validator=flag)
+    access: str = field(default="", validator=text)
+
+
+@frozen(kw_only=True)
+class DataRef:
+    """One split of one dataset, with the options that it is opened with."""
+
+    dataset: str = field(validator=text)
+    split: str = field(validator=text)
+    options: Mapping[str, Any] = options()
+
+
+@frozen(kw_only=True)
+class ClipSampling:
+    """How a clip is cut out of a sample, in time and space.
+
+    Attributes:
+        frames, stride: `frames` indices, `stride` apart.
+        start: `random`, `first`, `center`, or `even` (evenly spaced clips of one sample).
+        size: `(height, width)` of the clip in pixels.
+        augment: names of augmentations of the training clips, in order.
+    """
+
+    frames: int = field(default=16, validator=_positive)
+    stride: int = field(default=1, validator=_positive)
+    start: str = field(default="random", validator=_one_of("random", "first", "center", "even"))
+    size: tuple[int, ...] = field(default=(224, 224), converter=_as_tuple, validator=_tuple_of("integers", int))
+    augment: tuple[str, ...] = strings()
+
+
+@frozen(kw_only=True)
+class TaskSpec(Spec):
+    """Data to train and to evaluate on, how clips are cut, a readout, and metrics.
+
+    Attributes:
+        kind: the prediction kind; readout and metrics must be of it.
+        metrics: metric names, evaluated together.
+        primary: `"metric.value"`, the number that stands for the task.
+    """
+
+    kind: str = field(validator=text)
+    train: DataRef = field(converter=_as(DataRef), validator=_typed("a DataRef", DataRef))
+    evaluate: DataRef = field(converter=_as(DataRef), validator=_typed("a DataRef", DataRef))
+    readout: str = field(validator=text)
+    readout_options: Mapping[str, Any] = options()
+    metrics: tuple[str, ...] = field(converter=_as_tuple, validator=_tuple_of("strings", str))
+    primary: str = field(validator=text)
+    train_clip: ClipSampling = field(factory=ClipSampling, converter=_as(ClipSampling))
+    evaluate_clip: ClipSampling = field(factory=ClipSampling, converter=_as(ClipSampling))
+
+    @primary.validator
+    def _check_primary(self, attribute: attrs.Attribute[Any], value: str) -> None:
+        if value.partition(".")[0] not in self.metrics or not value.partition(".")[2]:
+            _fail(self, attribute, f"'<metric>.<value>' with a metric of {self.metrics}", value)
+
+
+@frozen(kw_only=True)
+class ReadoutSpec(Spec):
+    """Features (and queries) to predictions; see `probe4d.contracts.Readout`."""
+
+    kind: str = field(validator=text)
+
+
+@frozen(kw_only=True)
+class MetricValue:
+    """One number that a metric answers.
+
+    Attributes:
+        unit: `""` for a ratio, else `m`, `deg`, `px`, …
+        best, worst: the ends of its range; `None` where it has none.
+    """
+
+    name: str = field(validator=text)
+    higher_is_better: bool = field(default=True, validator=flag)
+    unit: str = field(default="", validator=text)
+    best: float | None = None
+    worst: float | None = None
+    summary: str = field(default="", validator=text)
+
+
+def _values(value: Any) -> tuple[MetricValue, ...]:
+    return tuple(MetricValue(**item) if isinstance(item, Mapping) else item for item in value)
+
+
+@frozen(kw_only=True)
+class MetricSpec(Spec):
+    """A mergeable score of one kind; see `probe4d.contracts.Metric`. The first value is primary."""
+
+    kind: str = field(validator=text)
+    values: tuple[MetricValue, ...] = field(converter=_values, validator=_tuple_of("MetricValue", MetricValue))
+
+    @values.validator
+    def _check_values(self, attribute: attrs.Attribute[Any], value: tuple[MetricValue, ...]) -> None:
+        names = [item.name for item in value]
+        if not names or len(set(names)) != len(names):
+            _fail(self, attribute, "at least one value, each name once", names)
+
+
+@frozen(kw_only=True)
+class KindSpec(Spec):
+    """A prediction schema; see `probe4d.contracts.Kind`. `schema` is `"<plugin>/<kind>/<version>"`."""
+
+    schema: str = field(validator=text)
+
+
+@frozen(kw_only=True)
+class ProtocolSpec(Spec):
+    """How a backbone is evaluated; `settings` are the target's fields, strict.
+
+    Attributes:
+        mode: `frozen` features, or the whole model `finetune`d.
+        views: augmented views cached per training clip; 0 streams, with no cache.
+    """
+
+    mode: str = field(validator=_one_of("frozen", "finetune"))
+    views: int = field(default=1, validator=_typed("an integer", int))
+    settings: Mapping[str, Any] = options()
+
+
+@frozen(kw_only=True)
+class AggregateSpec(Spec):
+    """A function of the whole results table: `f(table, **options) -> {backbone: number}`."""
+
+    higher_is_better: bool = field(default=True, validator=flag)
+
+
+@frozen(kw_only=True)
+class RunnerSpec(Spec):
+    """Something that carries out units; see `probe4d.contracts.Runner`."""
+
+
+@frozen(kw_only=True)
+class SuiteSpec:
+    """A suite file inside a package, `resource="package:path/to/suite.toml"`: data, no code."""
+
+    name: str = field(validator=_name)
+    resource: str = field(validator=text)
+    summary: str = field(default="", validator=text)
+    tags: tuple[str, ...] = strings()
+
+    @resource.validator
+    def _check_resource(self, attribute: attrs.Attribute[Any], value: str) -> None:
+        package, _, path = value.partition(":")
+        if not package or not path.endswith(".toml"):
+            _fail(self, attribute, "'package:path/to/suite.toml'", value)
+
+
+@frozen(kw_only=True)
+class ReportPanelSpec(Spec):
+    """A section of the report: the target maps a run to HTML. Panels stand by `order`, then name."""
+
+    title: str = field(validator=text)
+    order: int = field(default=100, validator=_typed("an integer", int))
+
+
+@frozen(kw_only=True)
+class CommandSpec(Spec):
+    """A command of `probe4d`: the target is a `click.Command`, imported when it is called."""
