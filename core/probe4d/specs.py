@@ -113,13 +113,26 @@ def options() -> Any:
     return field(factory=dict, converter=_frozen_mapping)
 
 
-def _as(cls: type) -> Any:
-    """Return a converter that lets a plugin write a nested record as a plain mapping."""
+# Converters that let a plugin write a nested record as a plain mapping. Named functions, since
+# type checkers follow no others.
+def _as_input(value: Any) -> Any:
+    return VideoInput(**value) if isinstance(value, Mapping) else value
 
-    def convert(value: Any) -> Any:
-        return cls(**value) if isinstance(value, Mapping) else value
 
-    return convert
+def _as_tokens(value: Any) -> Any:
+    return TokenGrid(**value) if isinstance(value, Mapping) else value
+
+
+def _as_weights(value: Any) -> Any:
+    return Weights(**value) if isinstance(value, Mapping) else value
+
+
+def _as_data(value: Any) -> Any:
+    return DataRef(**value) if isinstance(value, Mapping) else value
+
+
+def _as_clip(value: Any) -> Any:
+    return ClipSampling(**value) if isinstance(value, Mapping) else value
 
 
 @frozen(kw_only=True)
@@ -201,8 +214,8 @@ class BackboneSpec(Spec):
         frozen, trainable: which of the two contracts the target's product offers.
     """
 
-    input: VideoInput = field(converter=_as(VideoInput), validator=_typed("a VideoInput", VideoInput))
-    tokens: TokenGrid = field(converter=_as(TokenGrid), validator=_typed("a TokenGrid", TokenGrid))
+    input: VideoInput = field(converter=_as_input, validator=_typed("a VideoInput", VideoInput))
+    tokens: TokenGrid = field(converter=_as_tokens, validator=_typed("a TokenGrid", TokenGrid))
     params: int = field(validator=_typed("an integer", int))
     depth: int = field(default=1, validator=_positive)
     modality: str = field(default="video", validator=_one_of("image", "video"))
@@ -210,7 +223,7 @@ class BackboneSpec(Spec):
     trainable: bool = field(default=False, validator=flag)
     weights: Weights | None = field(
         default=None,
-        converter=attrs.converters.optional(_as(Weights)),
+        converter=_as_weights,
         validator=attrs.validators.optional(_typed("Weights", Weights)),
     )
 
@@ -270,14 +283,18 @@ class TaskSpec(Spec):
     """
 
     kind: str = field(validator=text)
-    train: DataRef = field(converter=_as(DataRef), validator=_typed("a DataRef", DataRef))
-    evaluate: DataRef = field(converter=_as(DataRef), validator=_typed("a DataRef", DataRef))
+    train: DataRef = field(converter=_as_data, validator=_typed("a DataRef", DataRef))
+    evaluate: DataRef = field(converter=_as_data, validator=_typed("a DataRef", DataRef))
     readout: str = field(validator=text)
     readout_options: Mapping[str, Any] = options()
     metrics: tuple[str, ...] = field(converter=_as_tuple, validator=_tuple_of("strings", str))
     primary: str = field(validator=text)
-    train_clip: ClipSampling = field(factory=ClipSampling, converter=_as(ClipSampling))
-    evaluate_clip: ClipSampling = field(factory=ClipSampling, converter=_as(ClipSampling))
+    train_clip: ClipSampling = field(
+        factory=ClipSampling, converter=_as_clip, validator=_typed("a ClipSampling", ClipSampling)
+    )
+    evaluate_clip: ClipSampling = field(
+        factory=ClipSampling, converter=_as_clip, validator=_typed("a ClipSampling", ClipSampling)
+    )
 
     @primary.validator
     def _check_primary(self, attribute: attrs.Attribute[Any], value: str) -> None:

@@ -1,0 +1,1 @@
+"""The commands of `probe4d`, one module each; imported when called."""

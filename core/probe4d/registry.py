@@ -1,0 +1,197 @@
+"""Everything that the loaded plugins provide, by kind and name.
+
+    find("backbones", "4ds-b")        -> Entry
+    make(find("metrics", "points"))   -> what its target makes
+
+Canonical names are `plugin/name`. A short name works while it is unique.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from probe4d import loader
+from probe4d.errors import MissingExtraError, PluginError, UnknownNameError, UsageError, did_you_mean
+
+__all__ = ["KINDS", "Entry", "Registry", "configure", "entries", "find", "load_target", "make", "registry"]
+
+KINDS = tuple(loader.HOOKS)
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One spec and who provides it."""
+
+    kind: str
+    plugin: str
+    distribution: str
+    version: str
+    spec: Any
+
+    @property
+    def name(self) -> str:
+        """The canonical name, `plugin/name`."""
+        return f"{self.plugin}/{self.spec.name}"
+
+    @property
+    def unmet(self) -> list[str]:
+        """Requirements of the spec that are not installed."""
+        requires = getattr(self.spec, "requires", ())
+        if not requires:
+            return []
+        from probe4d.requirements import unmet
+
+        return unmet(requires)
+
+    @property
+    def install_line(self) -> str:
+        """What to type for the requirements that are not met."""
+        wanted = [self.spec.extra] if getattr(self.spec, "extra", None) else self.unmet
+        return f"pip install {' '.join(repr(item) for item in wanted)}"
+
+
+@frozen(kw_only=True)
+class Registry:
+    """The specs of all loaded plugins."""
+
+    records: tuple[loader.PluginRecord, ...]
+    manager: Any = field(repr=False)
+    _by_kind: Mapping[str, tuple[Entry, ...]] = field(repr=False, alias="by_kind")
+
+    def entries(self, kind: str) -> tuple[Entry, ...]:
+        """Return all entries of a kind (`"backbones"`), sorted by name, built-ins first."""
+        if kind not in self._by_kind:
+            raise UsageError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}.{did_you_mean(kind, KINDS)}")
+        return self._by_kind[kind]
+
+    def find(self, kind: str, name: str) -> Entry:
+        """Return the entry of that short or canonical name; case, `-` and `_` make no difference.
+
+        Raises:
+            UnknownNameError: there is none, or several plugins have that short name.
+        """
+        return self._only(self.matches(kind, name), kind, name)
+
+    def matches(self, kind: str, name: str) -> list[Entry]:
+        """Return the entries that a name may mean: one canonical, or every one of that short name."""
+        key = _key(name)
+        found = [entry for entry in self.entries(kind) if _key(entry.name) == key]
+        return found or [entry for entry in self.entries(kind) if _key(entry.spec.name) == key]
+
+    def _only(self, found: list[Entry], kind: str, name: str) -> Entry:
+        if len(found) == 1:
+            return found[0]
+        what = kind[:-1].replace("_", " ")
+        if found:
+            names = ", ".join(entry.name for entry in found)
+            raise UnknownNameError(f"{what} {name!r}: several plugins have it: {names}. Write one of these.")
+        known = [*(entry.spec.name for entry in self.entries(kind)), *(entry.name for entry in self.entries(kind))]
+        raise UnknownNameError(
+            f"{what} {name!r}: there is none of that name.{did_you_mean(name, known)}"
+            f"{self.absent_plugins()} `probe4d list {kind}` shows all."
+        )
+
+    def absent_plugins(self) -> str:
+        """Return a sentence on plugins that did not load and so may have provided a name."""
+        absent = [record for record in self.records if record.status != "ok"]
+        if not absent:
+            return ""
+        listed = "; ".join(f"{record.name} ({record.status}: {record.error})" for record in absent)
+        return f" It may belong to a plugin that is not loaded: {listed}; see `probe4d doctor`."
+
+
+def build(loaded: loader.Loaded) -> Registry:
+    """Return the registry of what was loaded."""
+    by_kind: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
+    for record in loaded.records:
+        for kind, found in record.specs.items():
+            for spec in found:
+                by_kind[kind].append(
+                    Entry(
+                        kind=kind,
+                        plugin=record.name,
+                        distribution=record.distribution,
+                        version=record.version,
+                        spec=spec,
+                    )
+                )
+    ordered = {kind: tuple(sorted(found, key=_order)) for kind, found in by_kind.items()}
+    return Registry(records=loaded.records, manager=loaded.manager, by_kind=ordered)
+
+
+_options: tuple[str, ...] = ()
+
+
+def configure(plugin_options: Iterable[str]) -> None:
+    """Set what `-p` said; what was loaded before is forgotten."""
+    global _options
+    _options = tuple(plugin_options)
+    registry.cache_clear()
+
+
+@functools.cache
+def registry() -> Registry:
+    """Return the registry of this process, loading plugins the first time."""
+    from probe4d.settings import disabled_plugins
+
+    switches = loader.Switches.of_environment(_options, disabled_plugins())
+    return build(loader.load(switches))
+
+
+def entries(kind: str) -> tuple[Entry, ...]:
+    """Return `registry().entries(kind)`."""
+    return registry().entries(kind)
+
+
+def find(kind: str, name: str) -> Entry:
+    """Return `registry().find(kind, name)`."""
+    return registry().find(kind, name)
+
+
+def make(entry: Entry, /, **kwargs: Any) -> Any:
+    """Return what the entry's target makes of the spec's options and these arguments.
+
+    Raises:
+        MissingExtraError: something it requires is not installed; the message holds the pip line.
+        PluginError: the target cannot be imported.
+    """
+    if missing := entry.unmet:
+        raise MissingExtraError(f"{entry.name}: needs {', '.join(missing)}. Run: {entry.install_line}")
+    return load_target(entry.spec.target, entry.name)(**{**entry.spec.options, **kwargs})
+
+
+def load_target(target: str, owner: str = "") -> Any:
+    """Return the object that `"package.module:attribute"` names.
+
+    Raises:
+        MissingExtraError: a package that it imports is not installed.
+        PluginError: there is no such module or attribute.
+    """
+    where = f"{owner or 'target'} ({target})"
+    module_name, _, path = target.partition(":")
+    try:
+        value = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing and missing != module_name.partition(".")[0]:
+            raise MissingExtraError(f"{where}: needs the package {missing!r}. Run: pip install {missing}") from error
+        raise PluginError(f"{where}: {error}. The plugin names a module that it does not have.") from error
+    for part in path.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError as error:
+            raise PluginError(f"{where}: {error}. The plugin names something that it does not have.") from error
+    return value
+
+
+def _order(entry: Entry) -> tuple[bool, str, str]:
+    return entry.plugin != loader.BUILTIN, entry.spec.name, entry.plugin
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("_", "-")
