@@ -209,8 +209,8 @@ def _load_one(
 
 def _failure(error: BaseException, distribution: str) -> dict[str, str]:
     """Return error, hint and traceback of a plugin that could not be loaded."""
-    message = str(error).strip() or "no message"
-    hint = f"report it to the author of {distribution}, or: probe4d plugins disable"
+    message = " ".join(str(error).split()) or "no message"
+    hint = f"report it to the author of {distribution}; `probe4d plugins disable {distribution}` silences it"
     if isinstance(error, SystemExit):
         message = f"it called sys.exit({error.code!r}) while it was imported"
     elif isinstance(error, ModuleNotFoundError) and error.name:

@@ -7,8 +7,7 @@ nothing of the package it describes. `probe4d.contracts` says what the target ha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -94,8 +93,25 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _frozen_mapping(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(dict(value))
+class ReadOnly(Mapping[str, Any]):
+    """A mapping that cannot be changed and, unlike `MappingProxyType`, can be pickled."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, Any] | None = None) -> None:
+        self._items = dict(items or {})
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
 
 
 text = _typed("a string", str)
@@ -110,7 +126,7 @@ def strings() -> Any:
 
 def options() -> Any:
     """Return an attrs field that holds a read-only mapping."""
-    return field(factory=dict, converter=_frozen_mapping)
+    return field(factory=dict, converter=ReadOnly)
 
 
 # Converters that let a plugin write a nested record as a plain mapping. Named functions, since

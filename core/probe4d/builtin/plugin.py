@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from probe4d import specs
+from probe4d.builtin.aggregates_specs import AGGREGATES
 from probe4d.builtin.commands_specs import COMMANDS
+from probe4d.builtin.kinds_specs import KINDS
+from probe4d.builtin.metrics_specs import METRICS
 from probe4d.hookspecs import hookimpl
-from probe4d.specs import CommandSpec
 
 
 @hookimpl
-def probe4d_commands() -> tuple[CommandSpec, ...]:
+def probe4d_metrics() -> tuple[specs.MetricSpec, ...]:
+    """Return the five metrics."""
+    return METRICS
+
+
+@hookimpl
+def probe4d_kinds() -> tuple[specs.KindSpec, ...]:
+    """Return the five prediction kinds."""
+    return KINDS
+
+
+@hookimpl
+def probe4d_aggregates() -> tuple[specs.AggregateSpec, ...]:
+    """Return the aggregates of a results table."""
+    return AGGREGATES
+
+
+@hookimpl
+def probe4d_commands() -> tuple[specs.CommandSpec, ...]:
     """Return the built-in commands."""
     return COMMANDS

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import click
 
@@ -54,7 +55,7 @@ def list_plugins(as_json: bool) -> None:
     """Show the installed plugins and whether they are switched on. Imports none of them."""
     options: tuple[str, ...] = click.get_current_context().find_root().params.get("plugin_options", ())
     switches = Switches.of_environment(options, disabled_plugins())
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in discover():
         name, version = _distribution(entry)
         off = switches.against(entry.name, name)

@@ -1,0 +1,29 @@
+"""What every test gets: folders of its own, no network, no ambient plugin settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache, data and settings out of the tests, and the tests out of them."""
+    home = tmp_path_factory.mktemp("probe4d-home")
+    patch = pytest.MonkeyPatch()
+    for name in [name for name in os.environ if name.startswith("PROBE4D_")]:
+        patch.delenv(name)
+    for name in ("CACHE", "DATA", "CONFIG"):
+        patch.setenv(f"PROBE4D_{name}_DIR", str(home / name.lower()))
+    patch.setenv("PROBE4D_OFFLINE", "1")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the root of the checkout."""
+    return Path(__file__).parents[1]
