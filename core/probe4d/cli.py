@@ -13,12 +13,10 @@ import traceback
 import click
 
 from probe4d import __version__
-from probe4d.builtin.commands_specs import COMMANDS
+from probe4d.command_index import BUILTIN, plugin_commands
 from probe4d.errors import Probe4dError
 
 __all__ = ["main", "root"]
-
-BUILTIN = {spec.name: spec for spec in COMMANDS}
 
 
 class LazyGroup(click.Group):
@@ -26,19 +24,15 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the built-in commands in their order, then those of plugins."""
-        from probe4d.registry import entries
-
-        others = {entry.spec.name for entry in entries("commands")} - set(BUILTIN)
-        return [*BUILTIN, *sorted(others)]
+        return [*BUILTIN, *sorted(plugin_commands(ctx.params.get("plugin_options", ())))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command of that name."""
         from probe4d.registry import load_target, registry
 
         if cmd_name in BUILTIN:
-            return _as_command(load_target(BUILTIN[cmd_name].target), cmd_name)
-        found = registry().matches("commands", cmd_name)
-        if not found:
+            return _as_command(load_target(BUILTIN[cmd_name][0]), cmd_name)
+        if not registry().matches("commands", cmd_name):
             return None
         entry = registry().find("commands", cmd_name)
         return _as_command(load_target(entry.spec.target, entry.name), cmd_name)
@@ -58,11 +52,9 @@ class LazyGroup(click.Group):
             raise click.UsageError(message, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List commands by the summaries of their specs, importing none of them."""
-        from probe4d.registry import entries
-
-        summaries = {entry.spec.name: entry.spec.summary for entry in entries("commands")}
-        rows = [(name, summaries.get(name, "")) for name in self.list_commands(ctx)]
+        """List commands by their summaries, importing none of them."""
+        added = plugin_commands(ctx.params.get("plugin_options", ()))
+        rows = [(name, summary) for name, (_, summary) in BUILTIN.items()] + sorted(added.items())
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -73,21 +65,32 @@ def _as_command(value: object, name: str) -> click.Command:
     return value
 
 
+def _switch_off(ctx: click.Context, _: click.Parameter, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Check what `-p` says and tell the registry."""
+    for option in options:
+        if not option.startswith("no:") or not option.removeprefix("no:"):
+            raise click.BadParameter(f"expected no:NAME, got {option!r}", ctx, param_hint="-p")
+    if options:
+        from probe4d.registry import configure
+
+        configure(options)
+    return options
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PROBE4D"})
 @click.version_option(__version__, "-V", "--version", prog_name="probe4d")
 @click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
-@click.option("-p", "plugin_options", multiple=True, metavar="no:NAME", help="Do not load this plugin (repeatable).")
-@click.pass_context
-def root(ctx: click.Context, verbose: bool, plugin_options: tuple[str, ...]) -> None:
+@click.option(
+    "-p",
+    "plugin_options",
+    multiple=True,
+    is_eager=True,  # before --help, which lists commands of plugins
+    callback=_switch_off,
+    metavar="no:NAME",
+    help="Do not load this plugin (repeatable).",
+)
+def root(verbose: bool, plugin_options: tuple[str, ...]) -> None:
     """Measure what a video backbone knows of the 4-D world."""
-    ctx.obj = {"verbose": verbose}
-    for option in plugin_options:
-        if not option.startswith("no:") or not option.removeprefix("no:"):
-            raise click.BadParameter(f"expected no:NAME, got {option!r}", param_hint="-p")
-    if plugin_options:
-        from probe4d.registry import configure
-
-        configure(plugin_options)
 
 
 def main(args: list[str] | None = None) -> None:

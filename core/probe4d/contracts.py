@@ -179,14 +179,17 @@ class Field:
     """One array of a prediction file.
 
     Attributes:
-        dims: names of its axes, as `"n t 2"`; a number is a fixed size.
+        dims: names of its axes, as `"n t 2"`; a number is a fixed size, `""` a single value, and
+            `"t h w | h w"` allows either.
         dtypes: numpy kind characters that it may have (`"f"`, `"iu"`, `"b"`).
+        finite: whether NaN and infinity are refused before `Kind.read` sees them.
     """
 
     dims: str
     dtypes: str = "f"
     required: bool = True
     summary: str = ""
+    finite: bool = True
 
 
 @frozen(kw_only=True)
@@ -195,8 +198,11 @@ class MetaKey:
 
     Attributes:
         choices: the values it may have; empty where `type` says it.
-        default: taken where the file is silent; `None` means that it must be stated.
+        type: `string`, `number`, `boolean`, `size` ([height, width]), `range` ([low, high]) or `strings`.
+        default: taken where the file is silent.
+        required: whether it must be stated, by the file or by `--meta`.
         agree: whether predictions and targets must state the same.
+        only_if: `(key, value)`: the key means something only where the other key has that value.
     """
 
     choices: tuple[str, ...] = ()
@@ -205,11 +211,16 @@ class MetaKey:
     required: bool = False
     agree: bool = False
     summary: str = ""
+    only_if: tuple[str, str] | None = None
 
 
 @runtime_checkable
 class Kind(Protocol):
-    """A prediction schema; made by `target(**options)`."""
+    """A prediction schema; made by `target(**options)`.
+
+    `KindExtras` says what else it may offer. A message of a DataError that begins with
+    `predictions.<field>:` or `targets.<field>:` is completed with the file and the sample.
+    """
 
     def fields(self, role: Role) -> Mapping[str, Field]:
         """Return the fields of a prediction or a target sample."""
@@ -235,6 +246,48 @@ class Kind(Protocol):
 
     def example(self, seed: int) -> tuple[Arrays, Arrays, Mapping[Role, Mapping[str, Any]]]:
         """Return a perfect prediction, its targets and both metas, for checks and documentation."""
+        ...
+
+
+class KindExtras(Protocol):
+    """What a kind may offer besides `Kind`: each method is optional by itself."""
+
+    def choices(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the options of `probe4d score` that it takes (`match`, `align`, `align_per`).
+
+        The first choice is the default; an empty string there means that one must be stated.
+        What was chosen is passed to the kind's target by these keywords.
+        """
+        ...
+
+    def formats(self) -> Mapping[str, str]:
+        """Return the foreign file formats that it reads: name to lazy target.
+
+        The target is called as `target(path, role=…, meta=…, limits=…)` and returns a
+        `probe4d.scoring.source.Source`.
+        """
+        ...
+
+    def metric_options(self, meta: Mapping[Role, Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Return options for the metrics of this kind; each metric gets those that it takes."""
+        ...
+
+    def value_name(self, name: str, meta: Mapping[Role, Mapping[str, Any]]) -> str:
+        """Return the name that a metric's value has under these conventions."""
+        ...
+
+    def blocks(
+        self, predictions: Arrays, targets: Arrays, meta: Mapping[Role, Mapping[str, Any]]
+    ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]] | None:
+        """Return `read` in pieces for a sample too large to hold; `None` where it cannot be cut.
+
+        The arrays given may be lazy (`shape`, `dtype` and slices of the first axis). Used with metric
+        states that have `update_blocks(sample_id, blocks)`.
+        """
+        ...
+
+    def from_dataset(self, targets: Arrays, size: tuple[int, int]) -> tuple[Arrays, Mapping[str, Any]]:
+        """Return the targets of a `Sample` of frames `(height, width)` as a target file has them, and its meta."""
         ...
 
 

@@ -18,7 +18,7 @@ def describe(entry: Entry) -> dict[str, Any]:
     """Return all facts of an entry as plain JSON values."""
     missing = entry.unmet
     return {
-        "kind": entry.kind,
+        "category": entry.category,
         "name": entry.name,
         "short_name": entry.spec.name,
         "plugin": entry.plugin,

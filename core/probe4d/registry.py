@@ -1,4 +1,4 @@
-"""Everything that the loaded plugins provide, by kind and name.
+"""Everything that the loaded plugins provide, by category and name.
 
     find("backbones", "4ds-b")        -> Entry
     make(find("metrics", "points"))   -> what its target makes
@@ -18,16 +18,16 @@ from attrs import field, frozen
 from probe4d import loader
 from probe4d.errors import MissingExtraError, PluginError, UnknownNameError, UsageError, did_you_mean
 
-__all__ = ["KINDS", "Entry", "Registry", "configure", "entries", "find", "load_target", "make", "registry"]
+__all__ = ["CATEGORIES", "Entry", "Registry", "configure", "entries", "find", "load_target", "make", "registry"]
 
-KINDS = tuple(loader.HOOKS)
+CATEGORIES = tuple(loader.HOOKS)
 
 
 @frozen(kw_only=True)
 class Entry:
     """One spec and who provides it."""
 
-    kind: str
+    category: str
     plugin: str
     distribution: str
     version: str
@@ -61,39 +61,44 @@ class Registry:
 
     records: tuple[loader.PluginRecord, ...]
     manager: Any = field(repr=False)
-    _by_kind: Mapping[str, tuple[Entry, ...]] = field(repr=False, alias="by_kind")
+    _by_category: Mapping[str, tuple[Entry, ...]] = field(repr=False, alias="by_category")
 
-    def entries(self, kind: str) -> tuple[Entry, ...]:
-        """Return all entries of a kind (`"backbones"`), sorted by name, built-ins first."""
-        if kind not in self._by_kind:
-            raise UsageError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}.{did_you_mean(kind, KINDS)}")
-        return self._by_kind[kind]
+    def entries(self, category: str) -> tuple[Entry, ...]:
+        """Return all entries of a category (`"backbones"`), sorted by name, built-ins first."""
+        if category not in self._by_category:
+            raise UsageError(
+                f"category: expected one of {', '.join(CATEGORIES)}, got {category!r}.{did_you_mean(category, CATEGORIES)}"
+            )
+        return self._by_category[category]
 
-    def find(self, kind: str, name: str) -> Entry:
+    def find(self, category: str, name: str) -> Entry:
         """Return the entry of that short or canonical name; case, `-` and `_` make no difference.
 
         Raises:
             UnknownNameError: there is none, or several plugins have that short name.
         """
-        return self._only(self.matches(kind, name), kind, name)
+        return self._only(self.matches(category, name), category, name)
 
-    def matches(self, kind: str, name: str) -> list[Entry]:
+    def matches(self, category: str, name: str) -> list[Entry]:
         """Return the entries that a name may mean: one canonical, or every one of that short name."""
         key = _key(name)
-        found = [entry for entry in self.entries(kind) if _key(entry.name) == key]
-        return found or [entry for entry in self.entries(kind) if _key(entry.spec.name) == key]
+        found = [entry for entry in self.entries(category) if _key(entry.name) == key]
+        return found or [entry for entry in self.entries(category) if _key(entry.spec.name) == key]
 
-    def _only(self, found: list[Entry], kind: str, name: str) -> Entry:
+    def _only(self, found: list[Entry], category: str, name: str) -> Entry:
         if len(found) == 1:
             return found[0]
-        what = kind[:-1].replace("_", " ")
+        what = category[:-1].replace("_", " ")
         if found:
             names = ", ".join(entry.name for entry in found)
             raise UnknownNameError(f"{what} {name!r}: several plugins have it: {names}. Write one of these.")
-        known = [*(entry.spec.name for entry in self.entries(kind)), *(entry.name for entry in self.entries(kind))]
+        known = [
+            *(entry.spec.name for entry in self.entries(category)),
+            *(entry.name for entry in self.entries(category)),
+        ]
         raise UnknownNameError(
             f"{what} {name!r}: there is none of that name.{did_you_mean(name, known)}"
-            f"{self.absent_plugins()} `probe4d list {kind}` shows all."
+            f"{self.absent_plugins()} `probe4d list {category}` shows all."
         )
 
     def absent_plugins(self) -> str:
@@ -107,21 +112,21 @@ class Registry:
 
 def build(loaded: loader.Loaded) -> Registry:
     """Return the registry of what was loaded."""
-    by_kind: dict[str, list[Entry]] = {kind: [] for kind in KINDS}
+    by_category: dict[str, list[Entry]] = {category: [] for category in CATEGORIES}
     for record in loaded.records:
-        for kind, found in record.specs.items():
+        for category, found in record.specs.items():
             for spec in found:
-                by_kind[kind].append(
+                by_category[category].append(
                     Entry(
-                        kind=kind,
+                        category=category,
                         plugin=record.name,
                         distribution=record.distribution,
                         version=record.version,
                         spec=spec,
                     )
                 )
-    ordered = {kind: tuple(sorted(found, key=_order)) for kind, found in by_kind.items()}
-    return Registry(records=loaded.records, manager=loaded.manager, by_kind=ordered)
+    ordered = {category: tuple(sorted(found, key=_order)) for category, found in by_category.items()}
+    return Registry(records=loaded.records, manager=loaded.manager, by_category=ordered)
 
 
 _options: tuple[str, ...] = ()
@@ -143,14 +148,14 @@ def registry() -> Registry:
     return build(loader.load(switches))
 
 
-def entries(kind: str) -> tuple[Entry, ...]:
-    """Return `registry().entries(kind)`."""
-    return registry().entries(kind)
+def entries(category: str) -> tuple[Entry, ...]:
+    """Return `registry().entries(category)`."""
+    return registry().entries(category)
 
 
-def find(kind: str, name: str) -> Entry:
-    """Return `registry().find(kind, name)`."""
-    return registry().find(kind, name)
+def find(category: str, name: str) -> Entry:
+    """Return `registry().find(category, name)`."""
+    return registry().find(category, name)
 
 
 def make(entry: Entry, /, **kwargs: Any) -> Any:

@@ -211,3 +211,27 @@ def test_a_closed_pipe_ends_quietly(site):
 def test_the_installed_script_is_the_same_program(site):
     scripts = [entry for entry in distribution("probe4d").entry_points if entry.group == "console_scripts"]
     assert [entry.value for entry in scripts] == ["probe4d.cli:main"]
+
+
+def test_help_follows_a_plugin_that_changes(site, tmp_path):
+    own = {"PROBE4D_PLUGINS": "greeter", "PROBE4D_CACHE_DIR": str(tmp_path / "cache")}
+    assert "greet " not in site.run("--help", **own).stdout
+    module = site.add("greeter", COMMAND)
+    assert "Say hello." in site.run("--help", **own).stdout
+    assert "Say hello." in site.run("--help", **own).stdout
+    (site.root / f"{module}.py").write_text(COMMAND.format(module=module).replace("Say hello.", "Say good day."))
+    assert "Say good day." in site.run("--help", **own).stdout
+    assert "greet " not in site.run("-p", "no:greeter", "--help", **own).stdout
+    (tmp_path / "cache/commands.json").write_text("{spoilt")
+    assert "Say good day." in site.run("--help", **own).stdout
+
+
+def test_the_public_names_are_there_and_no_others():
+    import probe4d
+
+    for name in probe4d.__all__:
+        if name not in ("load_backbone", "score"):  # need array libraries; tested where they are made
+            assert getattr(probe4d, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = probe4d.nothing
+    assert set(dir(probe4d)) == set(probe4d.__all__)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from probe4d import listing
-from probe4d.registry import KINDS, Registry, registry
+from probe4d.registry import CATEGORIES, Registry, registry
 
 INSTALL_HINT = """\
 No plugin is installed, so there is nothing to evaluate yet. To add some:
@@ -18,19 +18,19 @@ No plugin is installed, so there is nothing to evaluate yet. To add some:
 
 
 @click.command("list")
-@click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
+@click.argument("category", required=False, type=click.Choice(CATEGORIES), metavar="[CATEGORY]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of all facts.")
 @click.option("-F", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Only what fits (repeatable).")
-def command(kind: str | None, as_json: bool, filters: tuple[str, ...]) -> None:
+def command(category: str | None, as_json: bool, filters: tuple[str, ...]) -> None:
     """Show what the installed plugins provide.
 
-    KIND is one of backbones, datasets, tasks, readouts, metrics, kinds, protocols, aggregates,
+    CATEGORY is one of backbones, datasets, tasks, readouts, metrics, kinds, protocols, aggregates,
     runners, suites, report_panels or commands. -F takes any key of --json, dotted for what is
     inside (-F input.height=224), with * as wildcard.
     """
     found = registry()
-    kinds = [kind] if kind else [name for name in KINDS if name != "commands"]
-    described = [listing.describe(entry) for name in kinds for entry in found.entries(name)]
+    categories = [category] if category else [name for name in CATEGORIES if name != "commands"]
+    described = [listing.describe(entry) for name in categories for entry in found.entries(name)]
     pairs = listing.parse_filters(filters)
     listing.check_filter_keys(described, pairs)
     described = [facts for facts in described if listing.matches(facts, pairs)]
@@ -41,16 +41,18 @@ def command(kind: str | None, as_json: bool, filters: tuple[str, ...]) -> None:
 
 def _text(described: list[dict[str, Any]], found: Registry, filtered: bool) -> str:
     sections = []
-    for kind in KINDS:
-        rows = [[facts["name"], _remark(facts), facts["summary"]] for facts in described if facts["kind"] == kind]
+    for category in CATEGORIES:
+        rows = [
+            [facts["name"], _remark(facts), facts["summary"]] for facts in described if facts["category"] == category
+        ]
         if rows:
-            sections.append(f"{kind}\n" + _indent(listing.table(rows)))
+            sections.append(f"{category}\n" + _indent(listing.table(rows)))
     if not sections and filtered:
         sections.append("Nothing fits.")
     if not filtered and len(found.records) == 1:
         sections.append(INSTALL_HINT)
     elif not sections:
-        sections.append("Nothing of that kind is installed.")
+        sections.append("Nothing of that category is installed.")
     return "\n\n".join(sections)
 
 
