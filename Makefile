@@ -1,0 +1,51 @@
+# make demo | test | test-all | bench | samples | install | lint | lock | clean
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/*/pyproject.toml)
+PACKAGES := $(patsubst %,-p %,probe4d probe4d_metrics probe4d_datasets probe4d_runners \
+	$(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/probe4d_*/__init__.py)))))
+# Two threads a process at most: what is measured and tested here is sized for two cores.
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-all bench samples install lint types lock clean
+
+demo: install
+	$(BIN)/python -m probe4d_runners.demo
+
+test: install lint types
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadgroup -m "not slow and not bench" --benchmark-disable $(ARGS)
+
+test-all: install lint types
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadgroup -m "not bench" --benchmark-disable $(ARGS)
+
+bench: install
+	$(PYTEST) tests/benchmarks -p no:xdist --benchmark-columns=min,median,ops --benchmark-sort=name \
+		--benchmark-json=benchmarks.json $(ARGS)
+
+samples: install
+	$(BIN)/python -m probe4d_datasets.samples --dest samples
+
+install: $(VENV)/installed
+
+$(VENV)/installed: requirements/lock.txt requirements/wheelhouse.txt pyproject.toml $(PLUGINS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--editable . $(patsubst %/pyproject.toml,--editable ./%,$(PLUGINS))
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --dest $(VENV)/wheelhouse \
+		-r requirements/wheelhouse.txt
+	touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy $(PACKAGES)
+
+lock:
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^probe4d' > requirements/lock.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist benchmarks.json
