@@ -1,0 +1,66 @@
+"""4DS as a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve
+from probe4d.errors import UsageError, did_you_mean
+from probe4d_vit.backbone import VitBackbone
+from probe4d_vit.checkpoints import open_checkpoint
+
+from probe4d_fourds import checkpoint
+from probe4d_fourds.sizes import SIZES, vit_config
+
+
+def load(
+    weights: str | None = None,
+    seed: int = 0,
+    *,
+    variant: str,
+    random: bool = False,
+    layer_rule: str = "released",
+    frames: int | None = None,
+    size: int | Sequence[int] | None = None,
+    dtype: str | None = None,
+    attention: str | None = None,
+) -> VitBackbone:
+    """Return a 4DS encoder.
+
+    Args:
+        weights: a checkpoint in the released layout.
+        seed: of random weights.
+        variant: a key of `sizes.SIZES`.
+        random: take random weights; otherwise a missing checkpoint is an error.
+        layer_rule: `released` or `paper`, see `probe4d_vit.config.blocks_to_run`.
+        frames, size: another input, for which the position table is resized; `size` is a side or (h, w).
+        dtype: `float32` or `bfloat16`; by default float32 on a CPU and bfloat16 elsewhere.
+        attention: `tiled`, `fused` or `einsum`; by default the fastest here.
+
+    Raises:
+        UsageError: an unknown size, no weights where some are needed, or an input that patches do not fill.
+        DataError: the checkpoint is of another model.
+    """
+    if variant not in SIZES:
+        raise UsageError(f"variant: expected one of {', '.join(SIZES)}, got {variant!r}.{did_you_mean(variant, SIZES)}")
+    if random and weights is not None:
+        raise UsageError(f"{variant}-random: expected no weights, got {weights!r}. Load {variant} with them.")
+    if not random and weights is None:
+        raise UsageError(f"{variant}: expected weights=FILE, got none. Take {variant}-random for random weights.")
+    native = vit_config(variant, layer_rule)
+    grid = _grid(native.patch, frames or native.clip[0], native.clip[1:] if size is None else size)
+    config = evolve(native, grid=grid)
+    read = None
+    if weights is not None:
+        checkpoint.prefix_of(open_checkpoint(weights))  # refuse a wrong file now, not at the first clip
+        read = checkpoint.reader(weights, native, grid)
+    return VitBackbone(config, read, seed=seed, dtype=dtype, kind=attention)
+
+
+def _grid(patch: tuple[int, int, int], frames: int, size: int | Sequence[int]) -> tuple[int, int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    clip = (frames, height, width)
+    if any(pixels < cell or pixels % cell for pixels, cell in zip(clip, patch, strict=True)):
+        raise UsageError(f"frames, size: expected multiples of the patch {patch}, got {clip}.")
+    t, h, w = (pixels // cell for pixels, cell in zip(clip, patch, strict=True))
+    return t, h, w

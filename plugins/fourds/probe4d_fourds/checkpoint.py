@@ -1,0 +1,104 @@
+"""The layout of the released `.npz` checkpoints, read and written.
+
+Keys are paths of the authors' model, `params/encoder/…` and `params/processor/layers_3/…`. In a
+checkpoint that also holds a readout the backbone is the first of a sequence: `params/layers_0/encoder/…`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from probe4d.errors import DataError
+from probe4d_vit.checkpoints import Checkpoint, Source, flatten, load_params, open_checkpoint
+from probe4d_vit.config import VitConfig
+from probe4d_vit.resample import resample_params
+from probe4d_vit.table import Tree, param_table, truncate
+
+PREFIXES = ("params/", "params/layers_0/")
+_MARK = "encoder/patch_embedding/Conv_0/kernel"
+
+# What may stand beside the encoder: the decoder's latents, and the modules that follow it in a sequence.
+IGNORED = {
+    "params/": (r"params/(?!encoder/|processor/)",),
+    "params/layers_0/": (r"params/layers_(?!0/)\d+/", r"params/layers_0/(?!encoder/|processor/)"),
+}
+
+_BLOCK = "processor/layers_{i}/"
+_KEYS = {
+    "embed/kernel": "encoder/patch_embedding/Conv_0/kernel",
+    "embed/bias": "encoder/patch_embedding/Conv_0/bias",
+    "position": "encoder/posenc/embeddings",
+    **{f"blocks/norm1/{part}": f"{_BLOCK}attention_norm/{part}" for part in ("scale", "bias")},
+    **{f"blocks/norm2/{part}": f"{_BLOCK}mlp_norm/{part}" for part in ("scale", "bias")},
+    **{
+        f"blocks/{short}/{part}": f"{_BLOCK}{name}/{part}"
+        for part in ("kernel", "bias")
+        for short, name in {
+            "q": "attention/query",
+            "k": "attention/key",
+            "v": "attention/value",
+            "o": "attention/out",
+            "up": "mlp/dense_in",
+            "down": "mlp/dense_out",
+        }.items()
+    },
+}
+
+
+def prefix_of(checkpoint: Checkpoint) -> str:
+    """Return what stands before the encoder's keys.
+
+    Raises:
+        DataError: it is no 4DS checkpoint.
+    """
+    keys = set(checkpoint.keys())
+    for prefix in PREFIXES:
+        if prefix + _MARK in keys:
+            return prefix
+    raise DataError(
+        f"{checkpoint.path}: expected a 4DS checkpoint with {PREFIXES[0] + _MARK!r}, "
+        f"got {len(keys)} other keys such as {sorted(keys)[:2]}."
+    )
+
+
+def read(path: str | Path, config: VitConfig, blocks: int) -> Tree:
+    """Return the parameters of the first so many blocks of a checkpoint; the others are not read.
+
+    Raises:
+        DataError: it is not a checkpoint of this size.
+    """
+    checkpoint = open_checkpoint(path)
+    prefix = prefix_of(checkpoint)
+    sources = {name: Source(prefix + key) for name, key in _KEYS.items()}
+    table = truncate(param_table(config), blocks, config)
+    return load_params(checkpoint, table, sources, depths={"blocks": config.depth}, ignore=IGNORED[prefix])
+
+
+def read_resampled(path: str | Path, config: VitConfig, grid: tuple[int, int, int], blocks: int) -> Tree:
+    """Return the same with the position table resized to another grid of tokens."""
+    return resample_params(read(path, config, blocks), config, grid)[0]
+
+
+def write(path: str | Path, params: Mapping[str, Any], prefix: str = PREFIXES[0]) -> None:
+    """Write parameters in the released layout, float32, one array per block."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in flatten(params).items():
+        key = prefix + _KEYS[name]
+        array = np.asarray(value, np.float32)
+        if "{i}" in key:
+            arrays |= {key.format(i=block): layer for block, layer in enumerate(array)}
+        else:
+            arrays[key] = array
+    with Path(path).open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def reader(path: str | Path, config: VitConfig, grid: tuple[int, int, int]) -> partial[Tree]:
+    """Return `read(blocks)` of one file, for `VitBackbone`; it can be pickled."""
+    if grid == config.grid:
+        return partial(read, path, config)
+    return partial(read_resampled, path, config, grid)

@@ -1,0 +1,94 @@
+"""What this plugin provides: 4DS in every size, with weights and without, and patch colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from probe4d import BackboneSpec, TokenGrid, VideoInput, Weights, hookimpl
+from probe4d_vit.config import VitConfig
+from probe4d_vit.table import count
+
+from probe4d_fourds.sizes import PAPER, SIZES, SMALL, vit_config
+
+PROBE4D_PLUGIN_API = 1
+
+_TARGET = "probe4d_fourds.backbone:load"
+_RELEASE = "https://storage.googleapis.com/representations4d/checkpoints/"
+_LICENCE = "code Apache-2.0, weights CC-BY-4.0"
+
+# Source: the checkpoint table of github.com/google-deepmind/representations4d. Its ViT-B was distilled
+# from 4DS-e and is not the B of the paper's tables, so it has the release's name.
+_PUBLIC = {
+    "4ds-e": Weights(url=_RELEASE + "scaling4d_e.npz", format="npz"),
+    "4ds-b-dist-e": Weights(url=_RELEASE + "scaling4d_dist_b.npz", format="npz"),
+}
+
+
+@hookimpl
+def probe4d_backbones() -> Iterator[BackboneSpec]:
+    """Return every size twice, needing weights and random, then the distilled B and the pixels."""
+    for variant in SIZES:
+        yield _pretrained(variant, variant)
+        yield _random(variant)
+    yield _pretrained("4ds-b-dist-e", "4ds-b")
+    yield pixels()
+
+
+def _pretrained(name: str, variant: str) -> BackboneSpec:
+    weights = _PUBLIC.get(name) or Weights(public=False, nearest=_nearest(variant))
+    if name in SMALL:
+        summary = "ours, small enough for a CPU; no weights are published yet"
+    elif name not in PAPER:
+        summary = "the published ViT-B: distilled from 4DS-e, not the paper's B"
+    else:
+        summary = f"masked autoencoder on video, {PAPER[name].encoder_millions} M as the paper prints it"
+    if not weights.public and name in PAPER:
+        summary += "; weights not public"
+    return _spec(name, variant, summary, {"variant": variant}, weights)
+
+
+def _nearest(variant: str) -> str | None:
+    if variant in SMALL:
+        return None
+    return "4ds-e" if variant in ("4ds-g", "4ds-j") else "4ds-b-dist-e"
+
+
+def _random(variant: str) -> BackboneSpec:
+    summary = f"{variant} with random weights: a floor, it has learned nothing"
+    return _spec(f"{variant}-random", variant, summary, {"variant": variant, "random": True}, None)
+
+
+def _spec(name: str, variant: str, summary: str, options: dict[str, object], weights: Weights | None) -> BackboneSpec:
+    config: VitConfig = vit_config(variant)
+    frames, height, width = config.clip
+    t, h, w = config.grid
+    return BackboneSpec(
+        name=name,
+        target=_TARGET,
+        summary=summary,
+        options=options,
+        licence=_LICENCE if weights is not None and weights.public else None,
+        tags=("video", "4ds", *(("random",) if weights is None else ())),
+        input=VideoInput(frames=frames, height=height, width=width),
+        tokens=TokenGrid(time=t, space=h * w, channels=config.width),
+        params=count(config),
+        depth=config.depth,
+        trainable=True,
+        weights=weights,
+    )
+
+
+def pixels() -> BackboneSpec:
+    """Return the spec of the patch colours."""
+    return BackboneSpec(
+        name="pixels",
+        target="probe4d_fourds.pixels:load",
+        summary="the colours of each 16 x 16 patch on a 4 x 4 grid: a floor, nothing is learned",
+        tags=("image", "floor"),
+        input=VideoInput(frames=16, height=224, width=224, resize="area"),
+        tokens=TokenGrid(time=16, space=196, channels=48),
+        params=0,
+        depth=1,
+        modality="image",
+        trainable=False,
+    )
