@@ -1,12 +1,12 @@
 """A suite: a TOML file that says which backbones are evaluated on which tasks, and how.
 
-    name = "quick"
-    tasks = ["playroom-points", "playroom-depth"]
-    protocols = ["frozen-quick"]
-    layers = [0.95]
+name = "quick"
+tasks = ["playroom-points", "playroom-depth"]
+protocols = ["frozen-quick"]
+layers = [0.95]
 
-    [overrides."playroom-points"]
-    seed = 1
+[overrides."playroom-points"]
+seed = 1
 """
 
 from __future__ import annotations
@@ -26,18 +26,16 @@ from probe4d.errors import UsageError, did_you_mean
 __all__ = ["Suite", "load", "parse"]
 
 
-def _strings(instance: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
+def _strings(_suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, tuple) or not all(isinstance(item, str) and item for item in value):
         raise UsageError(f"{attribute.name}: expected a list of names, got {_plain(value)!r}.")
 
 
-def _layers(instance: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
+def _layers(_suite: Suite, _attribute: attrs.Attribute[Any], value: object) -> None:
     """A layer is a number of blocks, or a depth in (0, 1]."""
     good = isinstance(value, tuple) and all(_is_layer(item) for item in value)
     if not good:
-        raise UsageError(
-            f"layers: expected depths in (0, 1] or numbers of blocks from 1, got {_plain(value)!r}. Write layers = [0.95]."
-        )
+        raise UsageError(f"layers: expected depths in (0, 1] or numbers of blocks from 1, got {_plain(value)!r}.")
 
 
 def _is_layer(item: object) -> bool:
@@ -46,12 +44,12 @@ def _is_layer(item: object) -> bool:
     return (isinstance(item, int) and item >= 1) or (isinstance(item, float) and 0 < item <= 1)
 
 
-def _text(instance: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
+def _text(_suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str):
         raise UsageError(f"{attribute.name}: expected text, got {value!r}.")
 
 
-def _overrides(instance: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
+def _overrides(_suite: Suite, _attribute: attrs.Attribute[Any], value: object) -> None:
     tables = isinstance(value, Mapping) and all(isinstance(table, Mapping) for table in value.values())
     if not tables:
         raise UsageError(f'overrides: expected a table per name, [overrides."<task>"], got {value!r}.')
