@@ -27,3 +27,14 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def repository() -> Path:
     """Return the root of the checkout."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def fresh_environment(tmp_path_factory: pytest.TempPathFactory, repository: Path):
+    """Return a fresh virtual environment with the built wheel and its light dependencies only.
+
+    Tests that use it are marked `@pytest.mark.xdist_group("fresh")`, so that one worker makes one.
+    """
+    from fresh import build
+
+    return build(tmp_path_factory.mktemp("fresh"), repository)

@@ -53,7 +53,10 @@ def _nodes(node: ast.AST, module_level: bool) -> Iterator[ast.AST]:
 def modules(repository: Path) -> list[tuple[str, Path]]:
     """Return every module of the root distribution and of the plugins, with its package."""
     found = [(name, file) for name, folder in FOLDERS.items() for file in (repository / folder).rglob("*.py")]
-    found += [(file.relative_to(repository / "plugins").parts[1], file) for file in repository.glob("plugins/*/probe4d_*/**/*.py")]
+    found += [
+        (file.relative_to(repository / "plugins").parts[1], file)
+        for file in repository.glob("plugins/*/probe4d_*/**/*.py")
+    ]
     return [(name, file) for name, file in found if "templates" not in file.parts]
 
 
