@@ -30,9 +30,8 @@ class FreshEnvironment:
         """Run a command; a program of the environment's is found by its name."""
         path = f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}"
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        done = subprocess.run(
-            command, capture_output=True, text=True, env={**environment, "PATH": path}, check=False, timeout=300, **options
-        )  # fmt: skip
+        options = {"env": {**environment, "PATH": path}, "timeout": 300, **options}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
         return done
