@@ -76,7 +76,7 @@ def checksum(frame: Any) -> int:
     value = 0
     for plane in frame.planes:
         rows = np.frombuffer(plane, np.uint8)[: plane.height * plane.line_size].reshape(plane.height, plane.line_size)
-        value = zlib.crc32(memoryview(np.ascontiguousarray(rows[:, : plane.width * sample_bytes])), value)
+        value = zlib.crc32(rows[:, : plane.width * sample_bytes].tobytes(), value)
     return value
 
 
