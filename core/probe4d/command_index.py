@@ -57,11 +57,9 @@ def _load_and_write(state: list[Any]) -> dict[str, str]:
     content = {"state": state, "modules": _stamps(file for file in files if file), "commands": commands}
     # A cache that cannot be written costs time, nothing else.
     with contextlib.suppress(OSError):
-        file = _file()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{file.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        temporary.replace(file)
+        from probe4d.atomic import write_text
+
+        write_text(_file(), json.dumps(content))
     return commands
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
+from probe4d.atomic import write_text
 from probe4d.errors import UsageError
 from probe4d.paths import config_dir
 
@@ -39,10 +39,6 @@ def disabled_plugins() -> tuple[str, ...]:
 
 def set_disabled_plugins(names: Iterable[str]) -> None:
     """Write the list, whole or not at all."""
-    file = settings_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
     # Plugin names hold no quotes or backslashes, so a TOML basic string is the name in quotes.
     listed = ", ".join(f'"{name}"' for name in sorted(set(names)))
-    temporary = file.with_name(f"{file.name}.{os.getpid()}")
-    temporary.write_text(f"# Written by `probe4d plugins disable|enable`.\ndisabled = [{listed}]\n", encoding="utf-8")
-    temporary.replace(file)
+    write_text(settings_file(), f"# Written by `probe4d plugins disable|enable`.\ndisabled = [{listed}]\n")

@@ -17,7 +17,8 @@ from probe4d.requirements import unmet
         ("thing", True), ("Thing", True), ("thing>=2.4", True), ("thing>=2.13", True), ("thing>=2.13.1", False),
         ("thing>=2.4,<3", True), ("thing<2.13", False), ("thing==2.13", True), ("thing==2.13.0", True),
         ("thing==2.*", True), ("thing==3.*", False), ("thing!=2.13.0", False), ("thing~=2.4", True),
-        ("thing~=2.4.0", False), ("thing[extra]>=2", True), ("thing > 1", True), ("absent", False), ("absent>=0", False),
+        ("thing~=2.4.0", False), ("thing[extra]>=2", True), ("thing > 1", True), ("absent", False),
+        ("absent>=0", False),
         ("thing>=two", False), ("", False), ("thing>=2;python_version<'3'", False),
     ],
 )  # fmt: skip

@@ -1,0 +1,41 @@
+"""Files written whole or not at all: a temporary one beside, then a rename."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["sha256_of", "write_bytes", "write_json", "write_text"]
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write the file, making its folder; a reader sees the old content or the new, never a part."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(file: Path, content: str) -> None:
+    """Write text as UTF-8."""
+    write_bytes(file, content.encode("utf-8"))
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write JSON, indented, keys as they stand, NaN refused."""
+    write_text(file, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def sha256_of(file: Path) -> str:
+    """Return the hex digest of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
