@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from probe4d.contracts import Sample
 from probe4d.errors import DataError, UsageError, did_you_mean
 from probe4d.paths import cache_dir
-
 from probe4d_datasets.playroom import truth
 from probe4d_datasets.playroom.cache import ClipCache
 from probe4d_datasets.playroom.photos import load_photos, packaged_photos, photo_files

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from probe4d.errors import DataError, MissingExtraError
 
+from probe4d.errors import DataError, MissingExtraError
 from probe4d_datasets.playroom.texture import Photo
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")

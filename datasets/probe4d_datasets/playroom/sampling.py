@@ -24,6 +24,7 @@ from probe4d_datasets.playroom.scene import (
     Path,
     Room,
     Scene,
+    Stage,
     Thing,
     project,
     segment_distance,
@@ -34,9 +35,10 @@ LAYOUT, LOOKS, POINTS, PLAYBACK = range(STREAMS)
 CHECKED_TIMES = tuple(i / 8 for i in range(9))
 MARGIN = 0.03  # metres between bounding spheres
 IN_VIEW = 0.9  # share of the field of view that a mover's centre keeps to
-DEPTHS = (2.1, 3.9)  # metres in front of the camera's mean place
-SIDES = 0.62  # share of the field of view that tracks are centred in
-BASES = (0.0, 1.5)  # metres from the floor to a thing's bounding sphere
+DEPTHS = (2.0, 4.2)  # metres in front of the camera's mean place
+SIDES = 0.68  # share of the field of view that tracks are centred in
+BASES = (0.0, 1.65)  # metres from the floor to a thing's bounding sphere
+CLOSEST, WIDEST = 0.0, 1.9  # metres between two that collide or separate, beyond MARGIN
 
 
 def stream(seed: int, which: int) -> Stream:
@@ -52,26 +54,6 @@ def draw_scene(seed: int, motion: str, reverse: bool) -> Scene:
         if scene is not None:
             return scene
     raise RuntimeError(f"seed {seed}, {motion}: no scene in 2000 drafts")
-
-
-@frozen(kw_only=True)
-class Stage:
-    """The frame that a scene is laid out in: metres to the right of, in front of, above the camera's mean place."""
-
-    right: Vec
-    forward: Vec
-    distance: float
-    tan_half: float
-
-    def place(self, side: float, depth: float, height: float) -> Vec:
-        """Return the world point; the world's origin is `distance` in front of the camera."""
-        flat = add(scale(self.right, side), scale(self.forward, depth - self.distance))
-        return (flat[0], flat[1], height)
-
-    def draw_place(self, layout: Stream, depths: tuple[float, float], sides: float) -> tuple[float, float]:
-        """Return (side, depth): even in depth, and in the image's width."""
-        depth = layout.uniform(*depths)
-        return layout.signed(sides * self.tan_half) * depth, depth
 
 
 def _draft(layout: Stream, seed: int, motion: str, reverse: bool) -> Scene | None:
@@ -96,6 +78,7 @@ def _draft(layout: Stream, seed: int, motion: str, reverse: bool) -> Scene | Non
     moving = 2 if motion in ("collide", "swap") else 1
     scene = Scene(
         seed=seed,
+        stage=stage,
         motion=motion,
         reverse=reverse,
         things=tuple(things[i] for i in order),
@@ -104,7 +87,7 @@ def _draft(layout: Stream, seed: int, motion: str, reverse: bool) -> Scene | Non
         light=light,
         camera=camera,
     )
-    return scene if _fits(scene) else None
+    return scene if fits(scene) else None
 
 
 def _draw_stage(layout: Stream) -> Stage:
@@ -123,7 +106,7 @@ def _draw_camera(layout: Stream, stage: Stage) -> CameraPath:
     height = layout.uniform(0.9, 1.8)
 
     def eye() -> Vec:
-        return stage.place(layout.signed(0.4), layout.signed(0.3), height + layout.signed(0.2))
+        return stage.place(layout.signed(0.4), layout.signed(0.2), height + layout.signed(0.2))
 
     def target() -> Vec:
         depth = stage.distance + layout.signed(0.3)
@@ -157,8 +140,14 @@ def _draw_room(layout: Stream, looks: Stream) -> tuple[Room, Light]:
 
 def _draw_shape(layout: Stream) -> tuple[str, Vec]:
     if layout.unit() < 0.5:
-        return "box", (layout.uniform(0.15, 0.27), layout.uniform(0.15, 0.27), layout.uniform(0.15, 0.27))
-    return "ellipsoid", (layout.uniform(0.2, 0.4), layout.uniform(0.2, 0.4), layout.uniform(0.2, 0.4))
+        return "box", (layout.uniform(0.17, 0.3), layout.uniform(0.17, 0.3), layout.uniform(0.17, 0.3))
+    return "ellipsoid", (layout.uniform(0.22, 0.45), layout.uniform(0.22, 0.45), layout.uniform(0.22, 0.45))
+
+
+def _draw_place(layout: Stream, stage: Stage, depths: tuple[float, float], sides: float) -> tuple[float, float]:
+    """Return (side, depth): even in depth, and in the image's width."""
+    depth = layout.uniform(*depths)
+    return layout.signed(sides * stage.tan_half) * depth, depth
 
 
 def _radius(shape: str, half: Vec) -> float:
@@ -188,13 +177,13 @@ def _draw_paths(
     layout: Stream, stage: Stage, motion: str, shapes: list[tuple[str, Vec]]
 ) -> tuple[list[Path], list[Lane]]:
     """Return the paths of the movers, which are the first shapes, and what the others keep clear of."""
-    side, depth = stage.draw_place(layout, DEPTHS, SIDES)
+    side, depth = _draw_place(layout, stage, DEPTHS, SIDES)
     ease, skew = layout.uniform(0.0, 0.7), layout.signed(0.25)
     turns = [product(turn(2, layout.signed(PI)), turn(0, layout.signed(0.4))) for _ in range(2)]
     radii = [_radius(*shape) for shape in shapes[:2]]
     if motion in ("collide", "swap"):
         return _two_paths(layout, stage, motion, stage.place(side, depth, 0.0), radii, turns, (ease, skew))
-    rise = layout.uniform(0.35, 0.55) if motion == "lift" else 0.0
+    rise = layout.uniform(0.35, 0.5) if motion == "lift" else 0.0
     height = radii[0] + layout.uniform(BASES[0] + rise / 2, BASES[1] - rise / 2)
     center = stage.place(side, depth, height)
     axis: Vec | None = None
@@ -202,7 +191,7 @@ def _draw_paths(
     if motion == "push":
         axis, shift = stage.right, scale(stage.right, -layout.uniform(0.55, 0.85))
     elif motion == "approach":
-        axis, shift = stage.forward, scale(stage.forward, -layout.uniform(0.6, 0.9))
+        axis, shift = stage.forward, scale(stage.forward, -layout.uniform(0.55, 0.85))
     elif motion == "lift":
         axis, shift = UP, (0.0, 0.0, rise)
     elif motion == "spin":
@@ -226,7 +215,8 @@ def _two_paths(
     axis = add(scale(stage.right, across), scale(stage.forward, along))
     touching = radii[0] + radii[1] + MARGIN
     closing = layout.uniform(0.4, 0.6) if motion == "collide" else 0.0
-    gap = layout.uniform(closing / 2, 1.2 + closing / 2) if motion == "collide" else layout.uniform(0.05, 0.5)
+    near, far = (CLOSEST + closing / 2, WIDEST - closing / 2) if motion == "collide" else (0.05, 0.5)
+    gap = layout.uniform(near, far)
     share = layout.uniform(0.3, 0.7)
     clockwise = layout.unit() < 0.5
     paths = []
@@ -253,7 +243,7 @@ def _two_paths(
 
 def _draw_still(layout: Stream, stage: Stage, radius: float, clear: list[Lane]) -> Path | None:
     for _ in range(20):
-        side, depth = stage.draw_place(layout, (1.9, 4.3), 0.8)
+        side, depth = _draw_place(layout, stage, (1.8, 4.5), 0.8)
         center = stage.place(side, depth, radius + layout.uniform(*BASES))
         rotation = product(turn(2, layout.signed(PI)), turn(0, layout.signed(0.4)))
         if all(lane.clears(center, radius) for lane in clear):
@@ -261,7 +251,7 @@ def _draw_still(layout: Stream, stage: Stage, radius: float, clear: list[Lane]) 
     return None
 
 
-def _fits(scene: Scene) -> bool:
+def fits(scene: Scene) -> bool:
     """Say whether all things stay in the room, and the movers in view and not hidden half of the time."""
     hidden = [0] * len(scene.movers)
     for s in CHECKED_TIMES:

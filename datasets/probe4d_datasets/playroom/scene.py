@@ -166,15 +166,37 @@ class CameraPath:
 
 
 @frozen(kw_only=True)
+class Stage:
+    """The frame that a scene is laid out in: metres to the right of, in front of, above the camera's mean place."""
+
+    right: Vec
+    forward: Vec
+    distance: float
+    tan_half: float
+
+    def place(self, side: float, depth: float, height: float) -> Vec:
+        """Return the world point; the world's origin is `distance` in front of the camera."""
+        flat = add(scale(self.right, side), scale(self.forward, depth - self.distance))
+        return (flat[0], flat[1], height)
+
+    def locate(self, point: Vec) -> Vec:
+        """Return (side, depth, height) of a world point."""
+        flat = (point[0], point[1], 0.0)
+        return dot(flat, self.right), dot(flat, self.forward) + self.distance, point[2]
+
+
+@frozen(kw_only=True)
 class Scene:
     """All that makes a clip but its size and number of frames.
 
     Attributes:
+        stage: what left, right, towards and away mean.
         motion: one of `MOTIONS`; `reverse` plays the whole scene, camera included, backwards.
         movers: indices of the things that move (for `static`: that would).
     """
 
     seed: int
+    stage: Stage
     motion: str
     reverse: bool
     things: tuple[Thing, ...]
