@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from probe4d.errors import DataError, MissingExtraError
-
 from probe4d_datasets.files import Location, local_path, open_binary
 
 if TYPE_CHECKING:

@@ -1,19 +1,17 @@
-"""Files by path or fsspec URL: opening, content digests, and whole writes."""
+"""Files by path or fsspec URL: opening them, and digests of what is in them."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from probe4d.errors import DataError, MissingExtraError
 
-__all__ = ["digest", "filesystem", "local_path", "open_binary", "write_whole"]
+__all__ = ["digest", "filesystem", "local_path", "open_binary"]
 
 Location = str | os.PathLike[str]
 
@@ -91,19 +89,6 @@ def _digest(location: str, state: object) -> str:  # noqa: ARG001 - the state is
         while block := file.read(1 << 20):
             total.update(block)
     return total.hexdigest()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one, or the new one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _reason(error: Exception) -> str:

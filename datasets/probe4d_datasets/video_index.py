@@ -12,11 +12,12 @@ from typing import Any
 
 import attrs
 from attrs import frozen
+
+from probe4d.atomic import write_bytes
 from probe4d.errors import DataError
 from probe4d.paths import cache_dir
-
 from probe4d_datasets.decoder import Threads, checksum, decoder_version, open_video
-from probe4d_datasets.files import Location, digest, write_whole
+from probe4d_datasets.files import Location, digest
 
 __all__ = ["VideoIndex", "build_index", "index_path", "video_index"]
 
@@ -79,7 +80,7 @@ def _cached_index(file_digest: str, decoder: str, location: str, cache: Path) ->
     index = _read(path, file_digest, decoder)
     if index is None:
         index = build_index(location)
-        write_whole(path, _dump(index))
+        write_bytes(path, _dump(index))
     return index
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from probe4d_datasets import video_index
 from probe4d_datasets.video_write import write_video
 

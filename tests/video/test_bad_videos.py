@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from probe4d.errors import DataError, UsageError
 from probe4d_datasets.video import read_frames
 from probe4d_datasets.video_index import build_index, video_index

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from probe4d.errors import DataError, UsageError
 from probe4d_datasets import samples
 from probe4d_datasets.samples import Package, SampleFile, Unavailable, bring, main, table

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from probe4d_datasets import video_index as module
 from probe4d_datasets.decoder import decoder_version
 from probe4d_datasets.files import digest
@@ -84,7 +85,7 @@ def test_nothing_half_written_stays_when_a_write_fails(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("probe4d_datasets.files.os.replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         video_index(make_video())
     assert [file for file in own_cache.rglob("*") if file.is_file()] == []
@@ -92,6 +93,7 @@ def test_nothing_half_written_stays_when_a_write_fails(
 
 def test_memory_is_bounded_by_the_frames_asked_for(tmp_path: Path) -> None:
     import numpy as np
+
     from probe4d_datasets.video_write import write_video
 
     frames = np.random.default_rng(0).integers(0, 255, (1, 240, 320, 3), dtype=np.uint8).repeat(120, 0)
