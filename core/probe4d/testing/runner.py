@@ -153,7 +153,7 @@ def no_units_is_no_work(subject: RunnerSubject) -> None:
 def each_unit_has_one_outcome(subject: RunnerSubject) -> None:
     """As many outcomes as units, one each."""
     counts = Counter(outcome.unit for outcome in subject.plain.outcomes)
-    require(counts == Counter(VALUES), f"expected one outcome for each of {sorted(VALUES)}, got {dict(counts)}")
+    require(counts == Counter(list(VALUES)), f"expected one outcome for each of {sorted(VALUES)}, got {dict(counts)}")
 
 
 @RUNNER("target_constructs")
