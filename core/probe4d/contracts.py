@@ -183,6 +183,8 @@ class Field:
             `"t h w | h w"` allows either.
         dtypes: numpy kind characters that it may have (`"f"`, `"iu"`, `"b"`).
         finite: whether NaN and infinity are refused before `Kind.read` sees them.
+        streams: whether `Kind.read` takes a large one as a lazy array (`shape`, `dtype`, slices of
+            its first axis), and hands its metrics such arrays too.
     """
 
     dims: str
@@ -190,6 +192,7 @@ class Field:
     required: bool = True
     summary: str = ""
     finite: bool = True
+    streams: bool = False
 
 
 @frozen(kw_only=True)
@@ -274,16 +277,6 @@ class KindExtras(Protocol):
 
     def value_name(self, name: str, meta: Mapping[Role, Mapping[str, Any]]) -> str:
         """Return the name that a metric's value has under these conventions."""
-        ...
-
-    def blocks(
-        self, predictions: Arrays, targets: Arrays, meta: Mapping[Role, Mapping[str, Any]]
-    ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]] | None:
-        """Return `read` in pieces for a sample too large to hold; `None` where it cannot be cut.
-
-        The arrays given may be lazy (`shape`, `dtype` and slices of the first axis). Used with metric
-        states that have `update_blocks(sample_id, blocks)`.
-        """
         ...
 
     def from_dataset(self, targets: Arrays, size: tuple[int, int]) -> tuple[Arrays, Mapping[str, Any]]:

@@ -1,0 +1,1 @@
+"""Formats of other programs, one module each. A kind names those that it reads."""
