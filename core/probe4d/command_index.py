@@ -26,6 +26,7 @@ BUILTIN = {
     "list": ("probe4d.commands.list:command", "Show what the plugins provide."),
     "info": ("probe4d.commands.info:command", "Show all that is known of one name."),
     "score": ("probe4d.commands.score:command", "Score predictions that any program made."),
+    "data": ("probe4d.commands.data:command", "Look at the samples of datasets."),
     "plugins": ("probe4d.commands.plugins:command", "List, check, make and install plugins."),
     "doctor": ("probe4d.commands.doctor:command", "Say what is wrong with this install."),
     "completion": ("probe4d.commands.completion:command", "Print the shell's completion script."),

@@ -67,7 +67,8 @@ class Registry:
         """Return all entries of a category (`"backbones"`), sorted by name, built-ins first."""
         if category not in self._by_category:
             raise UsageError(
-                f"category: expected one of {', '.join(CATEGORIES)}, got {category!r}.{did_you_mean(category, CATEGORIES)}"
+                f"category: expected one of {', '.join(CATEGORIES)}, got {category!r}."
+                f"{did_you_mean(category, CATEGORIES)}"
             )
         return self._by_category[category]
 

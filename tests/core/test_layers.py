@@ -14,12 +14,10 @@ FOLDERS = {
     "probe4d_datasets": "datasets/probe4d_datasets",
     "probe4d_runners": "runners/probe4d_runners",
 }
-# package -> first-party packages that it may import besides itself. Built-in specs and kinds
-# are a plugin that happens to live in core, so they may use the metrics.
+# package -> first-party packages that it may import besides itself
 ALLOWED = {
     "probe4d_metrics": set(),
-    "probe4d": set(),
-    "probe4d/builtin": {"probe4d_metrics"},
+    "probe4d": {"probe4d_metrics"},
     "probe4d_datasets": {"probe4d"},
     "probe4d_runners": {"probe4d", "probe4d_datasets", "probe4d_metrics"},
 }
@@ -64,8 +62,6 @@ def test_each_package_imports_only_what_stands_left_of_it(repository):
     wrong = []
     for package, file in modules(repository):
         allowed = ALLOWED.get(package, PLUGINS_MAY)
-        if "builtin" in file.parts:
-            allowed = ALLOWED["probe4d/builtin"]
         for line, name in imports(file):
             top = name.partition(".")[0]
             if top.startswith("probe4d") and top != package and top not in allowed:

@@ -7,7 +7,15 @@ from probe4d.builtin.aggregates_specs import AGGREGATES
 from probe4d.builtin.commands_specs import COMMANDS
 from probe4d.builtin.kinds_specs import KINDS
 from probe4d.builtin.metrics_specs import METRICS
+from probe4d.builtin.playroom_specs import DATASETS as PLAYROOM
+from probe4d.builtin.runners_specs import RUNNERS
 from probe4d.hookspecs import hookimpl
+
+
+@hookimpl
+def probe4d_datasets() -> tuple[specs.DatasetSpec, ...]:
+    """Return the embedded benchmark."""
+    return PLAYROOM
 
 
 @hookimpl
@@ -26,6 +34,12 @@ def probe4d_kinds() -> tuple[specs.KindSpec, ...]:
 def probe4d_aggregates() -> tuple[specs.AggregateSpec, ...]:
     """Return the aggregates of a results table."""
     return AGGREGATES
+
+
+@hookimpl
+def probe4d_runners() -> tuple[specs.RunnerSpec, ...]:
+    """Return the local runner."""
+    return RUNNERS
 
 
 @hookimpl

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from probe4d.errors import DataError, MissingExtraError, NothingSelectedError, UsageError, did_you_mean
-from probe4d.registry import find, make
+from probe4d.registry import find, load_target, make
+from probe4d.requirements import unmet
 
 WHICH = re.compile(r"(?P<dataset>[^:\[\]]+):(?P<split>[^\[\]]+)\[(?P<sample>.+)\]")
 
@@ -92,12 +93,9 @@ def _sample_id(ids: Sequence[str], which: str, where: str) -> str:
 
 
 def _draw(sample: Any, file: Path) -> None:
-    try:
-        from probe4d_datasets.contact_sheet import contact_sheet
-    except ModuleNotFoundError as error:
-        if error.name != "PIL":
-            raise
-        raise MissingExtraError("data show: needs the package 'pillow'. Run: pip install 'probe4d[png]'") from error
+    if unmet(["pillow"]):
+        raise MissingExtraError("data show: needs the package 'pillow'. Run: pip install 'probe4d[png]'")
+    contact_sheet = load_target("probe4d_datasets.contact_sheet:contact_sheet")
     temporary = file.with_name(f".{file.name}.part")
     try:
         contact_sheet(sample).save(temporary, format="PNG")
