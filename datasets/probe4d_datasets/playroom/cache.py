@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from probe4d import atomic
 from probe4d_datasets.playroom.render import Frames
 
 
@@ -44,7 +44,8 @@ class ClipCache:
         """Return a clip, or None where there is none; a damaged file is reported and counts as none."""
         file = self.folder / f"{clip}.npz"
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            # Opened here: numpy leaves a file open that it cannot read.
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 return Frames(video=arrays["video"], depth=arrays["depth"], ids=arrays["ids"])
         except FileNotFoundError:
             return None
@@ -55,21 +56,9 @@ class ClipCache:
     def write(self, clip: str, frames: Frames) -> None:
         """Store a clip, whole or not at all. Several writers write the same bits, so any may win."""
         folder = self.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / f"{clip}.npz", frames)
+        content = io.BytesIO()
+        np.savez(content, video=frames.video, depth=frames.depth, ids=frames.ids)
+        atomic.write_bytes(folder / f"{clip}.npz", content.getvalue())
         described = folder / "made_by.json"
         if not described.exists():
-            temporary = folder / f".made_by.{os.getpid()}"
-            temporary.write_text(self._description() + "\n", encoding="utf-8")
-            temporary.replace(described)
-
-
-def _replace(file: Path, frames: Frames) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{file.stem}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            np.savez(out, video=frames.video, depth=frames.depth, ids=frames.ids)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+            atomic.write_text(described, self._description() + "\n")

@@ -10,10 +10,23 @@ which thing moves and how far, the ranges of all places, and the camera's whole 
 from __future__ import annotations
 
 import attrs
+from attrs import frozen
 
 from probe4d_datasets.playroom.exact import norm, scale, sub
 from probe4d_datasets.playroom.sampling import BASES, CLOSEST, DEPTHS, MARGIN, SIDES, WIDEST, draw_scene, fits
 from probe4d_datasets.playroom.scene import MOTIONS, PAIRS, Path, Scene
+
+
+@frozen
+class Ceiling:
+    """What the ideal observer of the first frame reaches: within pairs, and over the twelve classes."""
+
+    within_pairs: float
+    over_classes: float
+
+
+# Over 4,000 seeds a pair, by `python -m probe4d_datasets.playroom.card`.
+CEILING = Ceiling(within_pairs=0.66, over_classes=0.72)
 
 
 def first_frame_ceiling(motion: str, seeds: range) -> float:
