@@ -1,12 +1,22 @@
 """A suite: a TOML file that says which backbones are evaluated on which tasks, and how.
 
-name = "quick"
-tasks = ["playroom-points", "playroom-depth"]
-protocols = ["frozen-quick"]
-layers = [0.95]
+    name = "quick"
+    backbones = ["pixels", {name = "4ds-mini", weights = "mini-seed-1.npz", label = "mini-1"}]
+    tasks = ["playroom-points", "playroom-depth"]
+    protocols = ["frozen-quick"]
+    layers = [0.95]
 
-[overrides."playroom-points"]
-seed = 1
+    [data.playroom]
+    size = [64, 64]
+
+    [data.playroom.train]
+    length = 512
+
+    [overrides.frozen-quick]
+    steps = 100
+
+`data` says how datasets are opened: options, and tables of options for one split. `overrides` changes
+fields of tasks and protocols by name.
 """
 
 from __future__ import annotations
@@ -15,15 +25,17 @@ import importlib.resources
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
 from probe4d.errors import UsageError, did_you_mean
+from probe4d.specs import ReadOnly
 
-__all__ = ["Suite", "load", "parse"]
+__all__ = ["BACKBONE_KEYS", "Suite", "load", "parse"]
+
+BACKBONE_KEYS = ("name", "label", "weights", "seed", "options")
 
 
 def _strings(_suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -49,10 +61,24 @@ def _text(_suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None
         raise UsageError(f"{attribute.name}: expected text, got {value!r}.")
 
 
-def _overrides(_suite: Suite, _attribute: attrs.Attribute[Any], value: object) -> None:
-    tables = isinstance(value, Mapping) and all(isinstance(table, Mapping) for table in value.values())
-    if not tables:
-        raise UsageError(f'overrides: expected a table per name, [overrides."<task>"], got {value!r}.')
+def _backbones(_suite: Suite, _attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, tuple):
+        raise UsageError(f"backbones: expected a list of names or tables, got {value!r}.")
+    for item in value:
+        if isinstance(item, str) and item:
+            continue
+        if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
+            raise UsageError(f'backbones: expected names or tables {{name = "…", weights = "…"}}, got {item!r}.')
+        for key in item:
+            if key not in BACKBONE_KEYS:
+                near = did_you_mean(key, BACKBONE_KEYS)
+                raise UsageError(f"backbones: expected keys among {', '.join(BACKBONE_KEYS)}, got {key!r}.{near}")
+
+
+def _tables(_suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(table, Mapping) for table in value.values()):
+        name = attribute.name
+        raise UsageError(f"{name}: expected a table per name, [{name}.<name>], got {value!r}.")
 
 
 def _tuple(value: object) -> object:
@@ -64,7 +90,7 @@ def _plain(value: object) -> object:
 
 
 def _read_only(value: object) -> object:
-    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
+    return ReadOnly(value) if isinstance(value, Mapping) else value
 
 
 @frozen(kw_only=True)
@@ -72,19 +98,25 @@ class Suite:
     """What a suite file holds.
 
     Attributes:
-        backbones: may be empty; the command line adds to them.
+        backbones: names, or tables with any of `BACKBONE_KEYS`; may be empty, the command line adds to them.
         layers: depths as fractions in (0, 1], or numbers of blocks; empty leaves them to the protocol.
-        overrides: by task name, options that differ from the task's own.
+        data: by dataset name, the options it is opened with; a table inside is for the split of that name.
+        overrides: by name of a task or protocol, fields that differ from its own.
     """
 
     name: str = field(validator=_text)
     summary: str = field(default="", validator=_text)
-    backbones: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
+    backbones: tuple[str | Mapping[str, Any], ...] = field(default=(), converter=_tuple, validator=_backbones)
     tasks: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
     protocols: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
     layers: tuple[float | int, ...] = field(default=(), converter=_tuple, validator=_layers)
     aggregates: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
-    overrides: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_read_only, validator=_overrides)
+    data: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_read_only, validator=_tables)
+    overrides: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_read_only, validator=_tables)
+
+    def backbone_names(self) -> tuple[str, ...]:
+        """Return the names of the backbones, whether they stand alone or in tables."""
+        return tuple(item if isinstance(item, str) else item["name"] for item in self.backbones)
 
 
 KEYS = tuple(attribute.name for attribute in attrs.fields(Suite))
