@@ -205,10 +205,11 @@ def nothing_is_written_outside_the_cache(subject: BackboneSubject) -> None:
 def _require_close(where: str, one: np.ndarray, other: np.ndarray, tolerance: float) -> None:
     a, b = one.astype(np.float64), other.astype(np.float64)
     require(a.shape == b.shape, f"{where}: expected shape {b.shape}, got {a.shape}")
-    scale = float(np.max(np.abs(b), initial=0.0)) or 1.0
-    difference = float(np.max(np.abs(a - b), initial=0.0)) / scale
-    # A NaN in the features is the finding of features_are_finite, not of this check.
-    require(not difference > tolerance, f"{where}: expected at most {tolerance:g} of difference, got {difference:.3g}")
+    # NaN and infinity are the finding of features_are_finite, not of this check.
+    finite = np.isfinite(a) & np.isfinite(b)
+    scale = float(np.max(np.abs(b[finite]), initial=0.0)) or 1.0
+    difference = float(np.max(np.abs(a[finite] - b[finite]), initial=0.0)) / scale
+    require(difference <= tolerance, f"{where}: expected at most {tolerance:g} of difference, got {difference:.3g}")
 
 
 TRAINABLE: Checks[BackboneSubject] = Checks()

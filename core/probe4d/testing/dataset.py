@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from attrs import frozen
@@ -47,6 +47,14 @@ SAMPLE_FIELDS: Mapping[str, Mapping[str, Target]] = {
 }
 
 
+class Loaded(NamedTuple):
+    """A sample, the id that it was asked for by, and the split that it is of."""
+
+    split: contracts.Dataset
+    id: str
+    sample: contracts.Sample
+
+
 class DatasetSubject(Subject):
     """A dataset with all its splits opened."""
 
@@ -71,13 +79,14 @@ class DatasetSubject(Subject):
         return {split: self.open(split) for split in self.splits}
 
     @cached_property
-    def samples(self) -> list[tuple[contracts.Dataset, contracts.Sample]]:
+    def samples(self) -> list[Loaded]:
         """The first samples of each split."""
-        return [(one, one.load(id_)) for one in self.opened.values() for id_ in list(one.sample_ids())[:SAMPLES]]
+        asked = [(split, id_) for split in self.opened.values() for id_ in list(split.sample_ids())[:SAMPLES]]
+        return [Loaded(split, id_, split.load(id_)) for split, id_ in asked]
 
     @cached_property
-    def first(self) -> tuple[contracts.Dataset, contracts.Sample]:
-        """A dataset and one sample of it."""
+    def first(self) -> Loaded:
+        """One sample."""
         if not self.samples:
             skip("it has no samples")
         return self.samples[0]
@@ -133,8 +142,8 @@ def load_is_deterministic(subject: DatasetSubject) -> None:
 @DATASET("every_split_has_samples")
 def video_is_uint8_of_the_stated_length(subject: DatasetSubject) -> None:
     """`video` is (t, h, w, 3) uint8, and t is `num_frames`."""
-    for opened, sample in subject.samples:
-        video, frames = sample.video, opened.num_frames(sample.id)
+    for opened, id_, sample in subject.samples:
+        video, frames = sample.video, opened.num_frames(id_)
         ok = video.ndim == 4 and video.shape[3] == 3 and video.dtype == np.uint8
         require(ok, f"sample {sample.id!r}: expected (t, h, w, 3) uint8, got {video.shape} {video.dtype}")
         require(len(video) == frames, f"sample {sample.id!r}: num_frames says {frames}, the video has {len(video)}")
@@ -143,29 +152,27 @@ def video_is_uint8_of_the_stated_length(subject: DatasetSubject) -> None:
 @DATASET("every_split_has_samples")
 def a_sample_has_the_id_asked_for(subject: DatasetSubject) -> None:
     """`load(id).id` is the id."""
-    for opened in subject.opened.values():
-        for id_ in list(opened.sample_ids())[:SAMPLES]:
-            got = opened.load(id_).id
-            require(got == id_, f"load({id_!r}): expected that id, got {got!r}")
+    for _, id_, sample in subject.samples:
+        require(sample.id == id_, f"load({id_!r}): expected that id, got {sample.id!r}")
 
 
 @DATASET("every_split_has_samples")
 def targets_are_of_the_declared_kinds(subject: DatasetSubject) -> None:
     """The targets have the kinds of the spec, their fields, ranks and dtypes; axes of one name are of one size."""
     kinds = set(subject.spec.kinds)
-    for _, sample in subject.samples:
+    for _, _, sample in subject.samples:
         surplus = set(sample.targets) - kinds
         require(not surplus, f"sample {sample.id!r}: the spec does not declare {names(surplus)}")
         for kind, targets in sample.targets.items():
             _check_fields(f"sample {sample.id!r}, {kind}", targets, subject.fields(kind), len(sample.video))
-    found = {kind for _, sample in subject.samples for kind in sample.targets}
+    found = {kind for _, _, sample in subject.samples for kind in sample.targets}
     require(found == kinds, f"expected targets of {names(kinds)}, got those of {names(found)}")
 
 
 @DATASET("targets_are_of_the_declared_kinds")
 def targets_are_finite_where_they_count(subject: DatasetSubject) -> None:
     """Coordinates and depths are finite wherever the sample says that they are valid."""
-    for _, sample in subject.samples:
+    for _, _, sample in subject.samples:
         for kind, targets in sample.targets.items():
             for name, field in subject.fields(kind).items():
                 if name in targets:
@@ -174,13 +181,13 @@ def targets_are_finite_where_they_count(subject: DatasetSubject) -> None:
                     require_finite(f"sample {sample.id!r}, {kind}.{name}", values)
 
 
-@DATASET("load_is_deterministic")
+@DATASET("load_is_deterministic", "targets_are_of_the_declared_kinds")
 def frames_select(subject: DatasetSubject) -> None:
     """`load(id, frames)` is the whole sample's video and targets at these frames, in that order, repeats allowed."""
-    opened, whole = subject.first
+    opened, id_, whole = subject.first
     last = len(whole.video) - 1
     frames = [last, 0, 0]
-    part = opened.load(whole.id, frames)
+    part = opened.load(id_, frames)
     require(np.array_equal(part.video, whole.video[frames]), f"frames {frames}: expected video[{frames}], got others")
     for kind, targets in whole.targets.items():
         for name, field in subject.fields(kind).items():
@@ -202,26 +209,26 @@ def an_unknown_id_is_refused(subject: DatasetSubject) -> None:
 @DATASET("every_split_has_samples")
 def a_frame_out_of_range_is_refused(subject: DatasetSubject) -> None:
     """A frame at or beyond the end, or before the start, raises DataError."""
-    opened, sample = subject.first
+    opened, id_, sample = subject.first
     for frame in (len(sample.video), -1):
-        require_refusal(f"frame {frame}", DataError, lambda frame=frame: opened.load(sample.id, [frame]))
+        require_refusal(f"frame {frame}", DataError, lambda frame=frame: opened.load(id_, [frame]))
 
 
-@DATASET("every_split_has_samples")
+@DATASET("load_is_deterministic")
 def an_opened_split_pickles(subject: DatasetSubject) -> None:
     """A dataset goes through pickle to a worker, and gives the same there; it holds no open handle."""
-    opened, sample = subject.first
+    opened, id_, sample = subject.first
     copy: contracts.Dataset = pickle.loads(pickle.dumps(opened))  # noqa: S301 - ours to ourselves
     require(list(copy.sample_ids()) == list(opened.sample_ids()), "after pickle: expected the same ids, got others")
-    require(_same(copy.load(sample.id), sample), "after pickle: expected the same sample, got another")
+    require(_same(copy.load(id_), sample), "after pickle: expected the same sample, got another")
 
 
 @DATASET("every_split_has_samples")
 def nothing_is_written_outside_the_cache(subject: DatasetSubject) -> None:
     """Opening and loading write files nowhere but in PROBE4D_CACHE_DIR."""
-    _, sample = subject.first
+    id_ = subject.first.id
     with no_writes() as outside:
-        subject.open(subject.splits[0]).load(sample.id)
+        subject.open(subject.splits[0]).load(id_)
     require(not outside, f"expected no file outside the cache, got {', '.join(outside)}")
 
 

@@ -141,7 +141,7 @@ def the_empty_state_is_neutral(subject: MetricSubject) -> None:
     _require_same("0 + a and a", empty.merge(state), state)
 
 
-@METRIC("merge_is_commutative", "merge_is_associative")
+@METRIC("merge_is_commutative", "merge_is_associative", "the_empty_state_is_neutral")
 def any_split_gives_the_same(subject: MetricSubject) -> None:
     """One state for all samples, one per sample, and any order of them: the same to the last bit."""
     pairs = subject.imperfect
@@ -173,7 +173,7 @@ def per_sample_covers_every_sample(subject: MetricSubject) -> None:
         require(set(values) <= declared, f"sample {id_!r}: expected values of {names(declared)}, got {names(values)}")
 
 
-@METRIC("per_sample_covers_every_sample")
+@METRIC("per_sample_covers_every_sample", "any_split_gives_the_same")
 def a_resample_of_ones_is_compute(subject: MetricSubject) -> None:
     """`resample` with every count 1 gives `compute()`, once per row."""
     state = subject.state(subject.imperfect)
