@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +43,23 @@ def test_clips_have_the_bits_that_were_stored(case):
     stored = json.loads(DIGESTS.read_text())
     assert stored["version"] == VERSION, "the renderer changed: count VERSION up and store new digests"
     assert digest_of(*CASES[case]) == stored["cases"][case]
+
+
+def test_the_bits_do_not_depend_on_the_vector_instructions_of_the_cpu():
+    """A process whose numpy may use none but its baseline's renders the same."""
+    core = np._core._multiarray_umath if hasattr(np, "_core") else np.core._multiarray_umath
+    features = [name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name)]
+    if not features:
+        pytest.skip("this CPU has no vector instructions beyond numpy's baseline")
+    program = (
+        "import sys, runpy; module = runpy.run_path(sys.argv[1]);"
+        "print(module['digest_of'](*module['CASES']['train-wide-antialiased']))"
+    )
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(features)}
+    command = [sys.executable, "-c", program, __file__]
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    stored = json.loads(DIGESTS.read_text())
+    assert printed.strip() == str(stored["cases"]["train-wide-antialiased"])
 
 
 def test_the_stream_is_the_raw_words_of_pcg64():

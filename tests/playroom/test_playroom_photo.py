@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import pickle
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from probe4d.errors import DataError, MissingExtraError, UsageError
 from probe4d_datasets.playroom import Playroom
-from probe4d_datasets.playroom.photos import SHARES, load_photos, packaged_photos, photo_files
+from probe4d_datasets.playroom.photos import SHARES, folder_photos, load_photos, packaged_photos, photos_of_split
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +27,18 @@ def folder(tmp_path_factory):
 
 
 def test_splits_share_no_photograph_and_leave_none_out(folder):
-    found = {split: {digest for _, digest in photo_files(folder, split)} for split in SHARES}
+    found = {split: {digest for _, digest in photos_of_split(folder_photos(folder), split)} for split in SHARES}
     assert sum(len(digests) for digests in found.values()) == 20
     assert len(set().union(*found.values())) == 20
 
 
 def test_adding_or_renaming_a_photograph_moves_no_other(folder, tmp_path):
-    before = {split: {digest for _, digest in photo_files(folder, split)} for split in SHARES}
+    before = {split: {digest for _, digest in photos_of_split(folder_photos(folder), split)} for split in SHARES}
     for i, file in enumerate(sorted(folder.iterdir())):
         (tmp_path / f"other-{i}.png").write_bytes(file.read_bytes())
         (tmp_path / f"twice-{i}.png").write_bytes(file.read_bytes())
     Image.new("RGB", (200, 200), (3, 4, 5)).save(tmp_path / "new.png")
-    after = {split: {digest for _, digest in photo_files(tmp_path, split)} for split in SHARES}
+    after = {split: {digest for _, digest in photos_of_split(folder_photos(tmp_path), split)} for split in SHARES}
     assert all(before[split] <= after[split] for split in SHARES)
     assert sum(len(after[split]) for split in SHARES) == 21
 
@@ -53,13 +54,23 @@ def test_photographs_change_the_colours_and_no_truth(folder):
     assert set(photo.provenance["photos"]) <= {file.name for file in folder.iterdir()}
 
 
+def test_clips_of_photographs_have_the_bits_that_were_stored(tmp_path):
+    for i in range(20):
+        x, y = np.meshgrid(np.arange(256 + i), np.arange(256))
+        pixels = np.stack([(x * (i + 1)) ^ y, x + y * i, (x * y) // (i + 40)], -1) & 255
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{i}.bmp")
+    dataset = Playroom(tmp_path, "test", textures="photo", size=48, frames=2, length=2, cache=False)
+    bits = b"".join(dataset.load(clip).video.tobytes() for clip in dataset.sample_ids())
+    assert hashlib.sha256(bits).hexdigest()[:24] == "7ec49aed9a9133be82e68963"
+
+
 def test_photographs_are_part_of_the_address(folder, tmp_path):
     options = {"split": "train", "size": 32, "textures": "photo"}
     one = Playroom(folder, **options).clip_cache.folder
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     assert Playroom(tmp_path, **options).clip_cache.folder == one  # content counts, not the place
-    photo_files(tmp_path, "train")[0][0].unlink()
+    photos_of_split(folder_photos(tmp_path), "train")[0][0].unlink()
     assert Playroom(tmp_path, **options).clip_cache.folder != one
 
 
@@ -83,9 +94,10 @@ def test_a_dataset_of_photographs_pickles(folder):
 
 
 def test_a_folder_without_a_photograph_for_the_split_says_so(tmp_path):
-    Image.new("L", (200, 200)).save(tmp_path / "grey.png")
-    Image.new("RGB", (64, 64)).save(tmp_path / "icon.png")
-    with pytest.raises(DataError, match="colour images of at least 128 pixels for 'val', got none among 2 images"):
+    Image.new("CMYK", (200, 200)).save(tmp_path / "print.jpg")
+    for i in range(12):
+        Image.new("RGB", (64, 64 + i)).save(tmp_path / f"icon{i}.png")
+    with pytest.raises(DataError, match="photographs of at least 128 pixels for 'val', got none among 13 images"):
         Playroom(tmp_path, "val", textures="photo")
     with pytest.raises(DataError, match="expected a folder of photographs"):
         Playroom(tmp_path / "absent", "val", textures="photo")
@@ -105,9 +117,11 @@ def test_without_a_root_and_scikit_image_the_pip_line_is_in_the_error(monkeypatc
 
 
 def test_the_photographs_of_scikit_image_serve_every_split():
-    pytest.importorskip("skimage", reason="scikit-image is not installed; its wheel carries the photographs")
-    found = {split: photo_files(packaged_photos(), split) for split in SHARES}
+    if importlib.util.find_spec("skimage") is None:
+        pytest.skip("scikit-image is not installed; its wheel carries the photographs")
+    found = {split: photos_of_split(packaged_photos(), split) for split in SHARES}
     assert all(found.values())
+    assert sum(len(photos) for photos in found.values()) == len(packaged_photos())
 
 
 def test_noise_takes_no_root(folder):

@@ -14,7 +14,7 @@ from probe4d.errors import DataError, UsageError, did_you_mean
 from probe4d.paths import cache_dir
 from probe4d_datasets.playroom import truth
 from probe4d_datasets.playroom.cache import ClipCache
-from probe4d_datasets.playroom.photos import load_photos, packaged_photos, photo_files
+from probe4d_datasets.playroom.photos import folder_photos, load_photos, packaged_photos, photos_of_split
 from probe4d_datasets.playroom.render import VERSION, Frames, render
 from probe4d_datasets.playroom.sampling import POINTS, draw_playback, draw_scene, stream
 from probe4d_datasets.playroom.scene import CLASSES, Scene
@@ -76,8 +76,9 @@ class Playroom:
         self.antialias = _whole("antialias", antialias, 1, 8)
         self.points = _whole("points", points, 1, 1 << 16)
         self.cache = cache
-        folder = None if textures == "noise" else packaged_photos() if root is None else Path(root)
-        self._photos = photo_files(folder, split) if folder else ()
+        self._photos: tuple[tuple[Path, str], ...] = ()
+        if textures == "photo":
+            self._photos = photos_of_split(packaged_photos() if root is None else folder_photos(Path(root)), split)
 
     def sample_ids(self) -> list[str]:
         """Return `val-000000`, …; with a seed other than 0, `val-s7-000000`, …"""

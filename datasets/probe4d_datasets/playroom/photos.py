@@ -7,7 +7,6 @@ and the same photograph twice is in one split only.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from probe4d import atomic
 from probe4d.errors import DataError, MissingExtraError
 from probe4d_datasets.playroom.texture import Photo
 
@@ -22,10 +22,27 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 # Of ten equal parts of all hashes, those that a split has.
 SHARES = {"pretrain": range(3), "train": range(3, 6), "val": range(6, 8), "test": range(8, 10)}
 SMALLEST = 128  # pixels; below, an image is an icon and not a photograph
+# The photographs among the images of scikit-image's wheel, one of each subject.
+PACKAGED = (
+    "astronaut.png",
+    "brick.png",
+    "camera.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "moon.png",
+    "motorcycle_left.png",
+    "retina.jpg",
+    "rocket.jpg",
+)
 
 
-def packaged_photos() -> Path:
-    """Return the folder of photographs in the installed scikit-image.
+def packaged_photos() -> tuple[Path, ...]:
+    """Return the photographs in the installed scikit-image.
 
     Raises:
         MissingExtraError: scikit-image is not installed.
@@ -36,28 +53,38 @@ def packaged_photos() -> Path:
             "playroom-photo: expected a root or scikit-image, got neither. "
             "Give a folder of photographs as root, or run: pip install scikit-image"
         )
-    return Path(spec.submodule_search_locations[0]) / "data"
+    folder = Path(spec.submodule_search_locations[0]) / "data"
+    return tuple(file for name in PACKAGED if (file := folder / name).is_file())
 
 
-def photo_files(folder: Path, split: str) -> tuple[tuple[Path, str], ...]:
-    """Return the split's photographs: path and SHA-256 of the content, in the order of these.
+def folder_photos(folder: Path) -> tuple[Path, ...]:
+    """Return the images in a folder and those below it.
 
     Raises:
-        DataError: there is no such folder, or none of its colour images falls to the split.
+        DataError: there is no such folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of photographs, got none. Give it as root.")
-    images = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    by_digest = {hashlib.sha256(file.read_bytes()).hexdigest(): file for file in images}
+    return tuple(sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES))
+
+
+def photos_of_split(images: Sequence[Path], split: str) -> tuple[tuple[Path, str], ...]:
+    """Return the split's photographs among images: path and SHA-256 of the content, in the order of these.
+
+    Raises:
+        DataError: none falls to the split, or one is broken.
+    """
+    by_digest = {atomic.sha256_of(file): file for file in images}
     found = [
         (file, digest)
         for digest, file in sorted(by_digest.items())
         if int(digest, 16) % 10 in SHARES[split] and _is_photo(file)
     ]
     if not found:
+        where = images[0].parent if images else "root"
         raise DataError(
-            f"{folder}: expected colour images of at least {SMALLEST} pixels for {split!r}, got none "
-            f"among {len(images)} images. Add photographs: each falls to a split by its hash."
+            f"{where}: expected photographs of at least {SMALLEST} pixels for {split!r}, got none "
+            f"among {len(images)} images. Add some: each falls to a split by its hash."
         )
     return tuple(found)
 
@@ -73,7 +100,7 @@ def _is_photo(file: Path) -> bool:
 
     try:
         with Image.open(file) as image:
-            return image.mode in ("RGB", "RGBA") and min(image.size) >= SMALLEST
+            return image.mode in ("L", "RGB", "RGBA") and min(image.size) >= SMALLEST
     except (OSError, UnidentifiedImageError) as error:
         raise DataError(f"{file}: expected an image, got {error}. Mend it or take it out of the folder.") from error
 

@@ -15,6 +15,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Photo: TypeAlias = npt.NDArray[np.float32]  # (side, side, 3) linear RGB
 PERIOD = 16  # cells after which the noise repeats
 PHOTO_CELLS = 0.4  # photographs per metre and pattern cell
+TINT = 0.6  # how far a photograph takes on its material's colour, so that things of one photograph differ
 
 
 def noise_table(seed: int) -> Floats:
@@ -110,14 +111,16 @@ def _photograph(
     # World z is up and photographs have their first row on top.
     down = np.where(facing == 2, points[1], points[2]) * -pixels + material.offset[1] * 16.0
     (x0, x1, fx), (y0, y1, fy) = _mirrored(across, side), _mirrored(down, side)
+    brightest = max(material.high)
     colors = []
     for channel in range(3):
+        tint = np.float32(1.0 - TINT + TINT * material.high[channel] / brightest)
         plane = np.ascontiguousarray(photo[:, :, channel]).reshape(-1)
         top = plane.take(y0 * side + x0)
         top = top + (plane.take(y0 * side + x1) - top) * fx
         bottom = plane.take(y1 * side + x0)
         bottom = bottom + (plane.take(y1 * side + x1) - bottom) * fx
-        colors.append(top + (bottom - top) * fy)
+        colors.append((top + (bottom - top) * fy) * tint)
     return colors[0], colors[1], colors[2]
 
 
