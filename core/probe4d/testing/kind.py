@@ -114,7 +114,7 @@ def worst_is_worse(subject: KindSubject) -> None:
     metrics = [
         entry
         for entry in subject.registry.entries("metrics")
-        if subject.same("kinds", entry.spec.kind, subject.entry.name) and not entry.unmet
+        if not entry.unmet and subject.entry in subject.registry.matches("kinds", entry.spec.kind)
     ]
     worst, perfect = (make(subject.product, subject.spec, 0) for make in (read_worst, read_example))
     if not metrics:
