@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numbered_videos import numbered_frames
 
 from probe4d_datasets import video_index
 from probe4d_datasets.video_write import write_video
@@ -31,17 +32,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "ten_bit.mkv": {"codec": "ffv1", "pixels": "yuv422p10le"},
     "picture.gif": {"codec": "gif", "pixels": "rgb8"},
 }
-
-
-def numbered_frames(count: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """Return moving blocks, with the number of the frame as eight black or white squares on top."""
-    rng = np.random.default_rng(0)
-    blocks = rng.integers(0, 255, (height // 8, width // 8, 3)).repeat(8, 0).repeat(8, 1)
-    frames = np.stack([np.roll(blocks, (i * 3, i * 5), (0, 1)) for i in range(count)]).astype(np.uint8)
-    for i in range(count):
-        for bit in range(8):
-            frames[i, :8, bit * 8 : bit * 8 + 8] = 255 * (i >> bit & 1)
-    return frames
 
 
 @pytest.fixture(autouse=True)
@@ -69,16 +59,6 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
-
-
-@pytest.fixture
-def frame_number() -> Callable[[np.ndarray], int]:
-    """Return a function that reads the number off a numbered frame."""
-
-    def read(image: np.ndarray) -> int:
-        return sum(int(image[2:6, bit * 8 + 2 : bit * 8 + 6].mean() > 127) << bit for bit in range(8))
-
-    return read
 
 
 @pytest.fixture

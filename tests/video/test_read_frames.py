@@ -14,6 +14,7 @@ import av
 import fsspec
 import numpy as np
 import pytest
+from numbered_videos import number_of
 
 from probe4d.errors import DataError
 from probe4d_datasets import video
@@ -45,11 +46,11 @@ def test_clips_in_any_order_with_repeats_are_the_frames_asked_for(any_video: Pat
 
 
 def test_the_number_in_the_picture_is_the_number_asked_for(
-    make_video: Callable[..., Path], frame_number: Callable[[np.ndarray], int]
+    make_video: Callable[..., Path],
 ) -> None:
     for name in ("b_frames.mp4", "program_stream.mpg", "variable_rate.mkv", "no_times.h264"):
         frames = read_frames(make_video(name), [0, 39, 17, 17, 5])
-        assert [frame_number(image) for image in frames] == [0, 39, 17, 17, 5]
+        assert [number_of(image) for image in frames] == [0, 39, 17, 17, 5]
 
 
 def test_odd_times_and_missing_times_are_what_the_files_have(make_video: Callable[..., Path]) -> None:

@@ -1,0 +1,122 @@
+"""A folder of the user's files, on this machine or at any fsspec URL; nothing outside it is reached."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from attrs import frozen
+
+from probe4d.errors import DataError
+from probe4d_datasets.files import filesystem, local_path, open_binary
+
+__all__ = ["Root", "under"]
+
+CACHES = ("simplecache", "filecache", "blockcache", "cached")
+
+
+@frozen
+class Root:
+    """The root of a dataset. Holds its URL and nothing open, so that it can be sent to a worker."""
+
+    url: str
+
+    def files(self) -> tuple[str, ...]:
+        """Return the paths of all files under the root, relative to it, with `/`, sorted.
+
+        Raises:
+            DataError: there is no such folder, or something in it leads out of it.
+        """
+        if folder := local_path(self.url):
+            return tuple(sorted(_walk(Path(folder))))
+        fs, path = filesystem(self.url)
+        try:
+            found = fs.find(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{self.url}: expected a folder, got {type(error).__name__}: {error}.") from error
+        if not found:
+            raise DataError(f"{self.url}: expected a folder with files, got none. Check the root.")
+        prefix = path.strip("/")
+        names = (name.strip("/").removeprefix(prefix).strip("/") for name in found)
+        return tuple(sorted(self._inside(name) for name in names))
+
+    def location(self, path: str) -> str:
+        """Return the path or URL of one file under the root.
+
+        Raises:
+            DataError: the path leaves the root, by `..` or by a symbolic link.
+        """
+        self._inside(path)
+        if folder := local_path(self.url):
+            target = os.path.join(folder, path)
+            if not Path(os.path.realpath(target)).is_relative_to(os.path.realpath(folder)):
+                raise DataError(f"{target}: expected a file inside {folder}, got a link that leads out of it. Copy it.")
+            return target
+        links = self.url.split("::")
+        at = next((i for i, link in enumerate(links) if link not in CACHES), 0)
+        base = links[at] if "://" in links[at] else f"{links[at]}://"
+        links[at] = base + path if base.endswith("/") else f"{base}/{path}"
+        return "::".join(links)
+
+    def read(self, paths: Iterable[str]) -> list[bytes]:
+        """Return the content of files under the root.
+
+        Raises:
+            DataError: one is missing or leaves the root.
+        """
+        contents = []
+        if local_path(self.url) is None:
+            fs, base = filesystem(self.url)  # one archive is opened once, not once a file
+            for path in paths:
+                where = self.location(path)
+                try:
+                    contents.append(fs.cat_file(f"{base.rstrip('/')}/{path}" if base else path))
+                except (OSError, KeyError) as error:
+                    raise DataError(f"{where}: expected a readable file, got {error!r}.") from error
+            return contents
+        for path in paths:
+            with open_binary(self.location(path)) as file:
+                contents.append(file.read())
+        return contents
+
+    def read_text(self, path: str) -> str:
+        """Return a text file under the root, as UTF-8.
+
+        Raises:
+            DataError: it is missing, or no text.
+        """
+        (content,) = self.read([path])
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self.location(path)}: expected a text file in UTF-8, got {error}.") from error
+
+    def _inside(self, path: str) -> str:
+        parts = PurePosixPath(path).parts
+        if not parts or ".." in parts or PurePosixPath(path).is_absolute() or "::" in path:
+            raise DataError(f"{self.url}: expected paths inside the root, got {path!r}. Rename or remove it.")
+        return path
+
+
+def under(files: Sequence[str], prefix: str) -> Sequence[str]:
+    """Return the sorted files that begin with the prefix, without looking at the others."""
+    return files[bisect_left(files, prefix) : bisect_left(files, prefix[:-1] + chr(ord(prefix[-1]) + 1))]
+
+
+def _walk(folder: Path) -> Iterable[str]:
+    """Yield relative paths of files; folders that are links are not entered, as what is inside comes anyway."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder, got nothing of that name. Check the root.")
+    real = folder.resolve()
+    for parent, folders, names in os.walk(folder):
+        for name in folders:
+            link = Path(parent, name)
+            if link.is_symlink() and not link.resolve().is_relative_to(real):
+                raise DataError(
+                    f"{link}: expected folders inside {folder}, got a link to {link.resolve()}. "
+                    "Copy the folder, or name it as the root."
+                )
+        for name in names:
+            yield Path(parent, name).relative_to(folder).as_posix()
