@@ -1,0 +1,7 @@
+"""A suite resolved into cells, and these into content-addressed units with their cost."""
+
+from __future__ import annotations
+
+from probe4d.planning.plan import Plan, make_plan
+
+__all__ = ["Plan", "make_plan"]

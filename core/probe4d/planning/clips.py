@@ -1,0 +1,126 @@
+"""The clips that a plan needs: one split of one dataset, cut one way, in so many views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from probe4d.contracts import Dataset
+from probe4d.errors import NothingSelectedError, UsageError, did_you_mean
+from probe4d.registry import Entry, Registry, make
+from probe4d.specs import ClipSampling, DataRef, DatasetSpec
+from probe4d.suites import Suite
+
+__all__ = ["Clips", "clips_of", "open_dataset"]
+
+
+@frozen(kw_only=True)
+class Clips:
+    """Samples of a split and how clips are cut from them; hashable, so that tasks may share one.
+
+    Attributes:
+        dataset: canonical name; `options` what it is opened with, as sorted pairs.
+        version: of the distribution that reads it, with the dataset's own revision where it has one.
+        views: seed of each view of a sample.
+    """
+
+    dataset: str
+    split: str
+    options: tuple[tuple[str, Any], ...]
+    version: str
+    sampling: ClipSampling
+    views: tuple[int, ...]
+    ids: tuple[str, ...] = field(repr=False)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what a unit needs to cut them, as plain JSON values; `ids` are the unit's own."""
+        return {
+            "data": {"dataset": self.dataset, "split": self.split, "options": _thawed(dict(self.options))},
+            "clip": attrs.asdict(self.sampling),
+            "views": list(self.views),
+        }
+
+
+def clips_of(
+    ref: DataRef,
+    sampling: ClipSampling,
+    views: tuple[int, ...],
+    *,
+    suite: Suite,
+    registry: Registry,
+    roots: Mapping[str, str],
+    limit: int | None = None,
+) -> Clips:
+    """Return the clips of a task's data reference under a suite.
+
+    Args:
+        roots: by dataset name, where its data lie.
+        limit: take the first so many samples only.
+
+    Raises:
+        UsageError: the dataset does not take an option of the suite.
+        NothingSelectedError: the split is empty.
+    """
+    entry = registry.find("datasets", ref.dataset)
+    options = {**ref.options, **_suite_options(suite, entry, ref.split)}
+    root = roots.get(entry.spec.name, roots.get(entry.name))
+    if root is not None:
+        options["root"] = root
+    opened = open_dataset(entry, ref.split, options)
+    ids = tuple(opened.sample_ids()[:limit])
+    if not ids:
+        raise NothingSelectedError(f"{entry.name}:{ref.split}: expected samples, got none.")
+    revision = getattr(opened, "revision", "")
+    return Clips(
+        dataset=entry.name,
+        split=ref.split,
+        options=_frozen(options),
+        version=" ".join(part for part in (entry.distribution, entry.version, str(revision)) if part),
+        sampling=sampling,
+        views=views,
+        ids=ids,
+    )
+
+
+def open_dataset(entry: Entry, split: str, options: Mapping[str, Any]) -> Dataset:
+    """Return one split of a dataset.
+
+    Raises:
+        UsageError: it does not take an option.
+    """
+    try:
+        opened: Dataset = make(entry, split=split, **options)
+    except TypeError as error:
+        raise UsageError(f"{entry.name}: {error}. `probe4d info {entry.spec.name}` says what it is.") from error
+    return opened
+
+
+def _suite_options(suite: Suite, entry: Entry, split: str) -> dict[str, Any]:
+    """Return the suite's `[data.<dataset>]`: options for all splits, then those of this one."""
+    spec: DatasetSpec = entry.spec
+    said: dict[str, Any] = {}
+    for name in (spec.name, entry.name):
+        table = suite.data.get(name, {})
+        said.update({key: value for key, value in table.items() if not isinstance(value, Mapping)})
+        for key, value in table.items():
+            if isinstance(value, Mapping) and spec.splits and key not in spec.splits:
+                near = did_you_mean(key, spec.splits)
+                raise UsageError(f"suite {suite.name!r}: data.{name}.{key}: {name} has no such split.{near}")
+        said.update(table.get(split, {}))
+    return said
+
+
+def _frozen(value: Any) -> Any:
+    """Return mappings and lists as sorted tuples, so that they can be hashed."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((key, _frozen(item)) for key, item in value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+def _thawed(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}

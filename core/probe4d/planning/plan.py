@@ -1,0 +1,239 @@
+"""Resolves a suite into what will be computed, before anything is."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from probe4d.contracts import Layer, Unit
+from probe4d.errors import Probe4dError
+from probe4d.planning.clips import Clips, clips_of
+from probe4d.planning.costs import extract_seconds, set_bytes
+from probe4d.planning.preflight import Problem, backbone_problems, problems_of, task_problems
+from probe4d.planning.provenance import context_of
+from probe4d.planning.resolve import Backbone, Protocol, Selection, Task, select
+from probe4d.planning.sets import StoredSet, feature_set, target_set
+from probe4d.planning.units import Sweep, extract_units, is_done, probe_unit, score_unit
+from probe4d.records import RunFolder
+from probe4d.registry import Registry
+from probe4d.registry import registry as loaded_registry
+from probe4d.store import FeatureStore, default_root
+from probe4d.store.errors import NotExtractedError
+from probe4d.store.files import join
+from probe4d.suites import Suite
+
+__all__ = ["Plan", "make_plan"]
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What a suite comes to.
+
+    Attributes:
+        sweeps: what can run; `problems` what cannot, and why.
+        units: all of it, in an order that needs allow; `todo` those whose result is not there yet.
+        root: of the feature store.
+    """
+
+    suite: Suite
+    run: RunFolder
+    root: str
+    sweeps: tuple[Sweep, ...] = field(repr=False)
+    units: tuple[Unit, ...] = field(repr=False)
+    todo: tuple[Unit, ...] = field(repr=False)
+    problems: tuple[Problem, ...] = ()
+    blocked: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def sets(self) -> tuple[StoredSet, ...]:
+        """The stored sets, each once."""
+        return tuple({stored.digest: stored for sweep in self.sweeps for stored in sweep.sets}.values())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of features when all is extracted."""
+        return sum(set_bytes(stored) for stored in self.sets)
+
+    def bytes_todo(self) -> int:
+        """Bytes of features that are still to be written."""
+        shards, left = (Counter(unit.arguments.get("store") for unit in units) for units in (self.units, self.todo))
+        urls = {stored.digest: join(self.root, stored.digest) for stored in self.sets}
+        return sum(set_bytes(one) * left[urls[one.digest]] // shards[urls[one.digest]] for one in self.sets)
+
+    def free_bytes(self) -> int | None:
+        """Return the free bytes of the disk that the store is on; None where that is not this machine's."""
+        if "://" in self.root:
+            return None
+        path = Path(self.root)
+        existing = next(parent for parent in (path, *path.parents) if parent.exists())
+        return shutil.disk_usage(existing).free
+
+    def to_json(self) -> dict[str, Any]:
+        """Return cells, sets, units and what is missing, as plain JSON values."""
+        return {
+            "schema": "probe4d/plan/1",
+            "suite": self.suite.name,
+            "cells": [attrs.asdict(cell) for sweep in self.sweeps for cell in sweep.cells],
+            "blocked": [dict(zip(("backbone", "task", "protocol"), cell, strict=True)) for cell in self.blocked],
+            "problems": [attrs.asdict(problem) for problem in self.problems],
+            "sets": [_set_json(stored) for stored in self.sets],
+            "units": {"total": len(self.units), "done": len(self.units) - len(self.todo), "todo": len(self.todo)},
+            "bytes": self.bytes,
+            "bytes_todo": self.bytes_todo(),
+            "free_bytes": self.free_bytes(),
+            "seconds": {"extract": sum(extract_seconds(stored) for stored in self.sets)},
+        }
+
+
+def _set_json(stored: StoredSet) -> dict[str, Any]:
+    clips = stored.clips
+    return {
+        "digest": stored.digest,
+        "backbone": stored.backbone.ref.label if stored.backbone else None,
+        "dataset": clips.dataset,
+        "split": clips.split,
+        "samples": len(clips.ids),
+        "views": len(clips.views),
+        "layers": list(stored.layers),
+        "kinds": list(stored.kinds),
+        "bytes": set_bytes(stored),
+        "seconds": extract_seconds(stored),
+    }
+
+
+def make_plan(
+    suite: Suite,
+    run: RunFolder,
+    *,
+    backbones: Sequence[str | Mapping[str, Any]] = (),
+    roots: Mapping[str, str] | None = None,
+    store: str | None = None,
+    limit: int | None = None,
+    registry: Registry | None = None,
+) -> Plan:
+    """Return the plan of a suite.
+
+    Args:
+        run: where records go.
+        backbones: more than the suite's own.
+        roots: by dataset, where its data lie.
+        store: root of the feature store, any fsspec URL.
+        limit: of samples per split.
+
+    Raises:
+        UsageError: a name or a field is unknown.
+        NothingSelectedError: nothing is selected.
+    """
+    known = registry or loaded_registry()
+    chosen = select(suite, known, backbones)
+    sweeper = _Sweeper(suite, known, roots or {}, limit)
+    problems = [problem for backbone in chosen.backbones for problem in backbone_problems(backbone)]
+    problems += [problem for task in chosen.tasks for problem in task_problems(task, known)]
+    sweeps: list[Sweep] = []
+    blocked: list[tuple[str, str, str]] = []
+    for backbone, task, protocol in _triples(chosen):
+        found = problems_of(problems, (backbone.ref.label, task.name))
+        if not found:
+            try:
+                sweeps.append(sweeper.sweep(backbone, task, protocol))
+                continue
+            except Probe4dError as error:
+                problems.append(Problem(of=task.name, reason=str(error), exit_code=error.exit_code))
+        blocked.append((backbone.ref.label, task.name, protocol.name))
+    root = store or default_root()
+    units = _units(sweeps, root, run, known)
+    missing = _missing_shards(sweeps, root)
+    return Plan(
+        suite=suite,
+        run=run,
+        root=root,
+        sweeps=tuple(sweeps),
+        units=tuple(units),
+        todo=tuple(unit for unit in units if not is_done(unit, run, missing)),
+        problems=tuple(problems),
+        blocked=tuple(blocked),
+    )
+
+
+def _triples(chosen: Selection) -> list[tuple[Backbone, Task, Protocol]]:
+    return [(b, task, protocol) for protocol in chosen.protocols for task in chosen.tasks for b in chosen.backbones]
+
+
+class _Sweeper:
+    """Makes sweeps whose clips and targets are shared where they are the same."""
+
+    def __init__(self, suite: Suite, registry: Registry, roots: Mapping[str, str], limit: int | None) -> None:
+        self._suite, self._registry, self._roots, self._limit = suite, registry, roots, limit
+        self._clips: dict[tuple[str, str], tuple[Clips, Clips]] = {}
+
+    def sweep(self, backbone: Backbone, task: Task, protocol: Protocol) -> Sweep:
+        """Return the sweep of a backbone on a task under a protocol."""
+        settings = protocol.settings
+        layers: tuple[Layer, ...] = tuple(self._suite.layers) or tuple(settings.layers_for(task.spec.kind))
+        train, evaluate = self._both(task, protocol)
+        kind, batch = task.spec.kind, settings.extract_batch_size
+        targets = settings.target_settings().get(kind, {})
+        return Sweep(
+            backbone=backbone,
+            task=task,
+            protocol=protocol,
+            layers=layers,
+            train=feature_set(backbone, train, layers, settings.dtype, batch),
+            evaluate=feature_set(backbone, evaluate, layers, settings.dtype, batch),
+            train_targets=target_set(train, (kind,), targets),
+            evaluate_targets=target_set(evaluate, (kind,), targets),
+        )
+
+    def _both(self, task: Task, protocol: Protocol) -> tuple[Clips, Clips]:
+        key = (task.name, protocol.name)
+        if key not in self._clips:
+            spec, settings = task.spec, protocol.settings
+            train_views = tuple(range(settings.seed, settings.seed + max(settings.views, 1)))
+            self._clips[key] = (
+                self._clips_of(spec.train, spec.train_clip, train_views),
+                self._clips_of(spec.evaluate, spec.evaluate_clip, (0,)),
+            )
+        return self._clips[key]
+
+    def _clips_of(self, ref: Any, sampling: Any, views: tuple[int, ...]) -> Clips:
+        return clips_of(
+            ref,
+            sampling,
+            views,
+            suite=self._suite,
+            registry=self._registry,
+            roots=self._roots,
+            limit=self._limit,
+        )
+
+
+def _units(sweeps: Sequence[Sweep], root: str, run: RunFolder, registry: Registry) -> list[Unit]:
+    extracts: dict[str, list[Unit]] = {}
+    later: list[Unit] = []
+    for sweep in sweeps:
+        for stored in sweep.sets:
+            if stored.digest not in extracts:
+                batch = sweep.protocol.settings.extract_batch_size
+                extracts[stored.digest] = extract_units(stored, root, batch)
+        needs = [unit for stored in sweep.sets for unit in extracts[stored.digest]]
+        probe = probe_unit(sweep, root, run, needs)
+        later += [probe, score_unit(sweep, probe, run, context_of(sweep, registry))]
+    return [*(unit for units in extracts.values() for unit in units), *later]
+
+
+def _missing_shards(sweeps: Sequence[Sweep], root: str) -> dict[str, Sequence[int]]:
+    """Return by store URL the shards that have no whole receipt."""
+    missing: dict[str, Sequence[int]] = {}
+    for stored in {stored.digest: stored for sweep in sweeps for stored in sweep.sets}.values():
+        url = join(root, stored.digest)
+        try:
+            missing[url] = FeatureStore.open(url, stored.address, stamp=False).missing()
+        except NotExtractedError:
+            missing[url] = range(stored.rows)
+    return missing

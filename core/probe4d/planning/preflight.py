@@ -1,0 +1,93 @@
+"""What is missing before anything runs: extras, weights, data, metrics that fail on a one-sample fake."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from probe4d.errors import Probe4dError
+from probe4d.planning.resolve import Backbone, Task
+from probe4d.registry import Entry, Registry, make
+
+__all__ = ["Problem", "backbone_problems", "task_problems"]
+
+
+@frozen(kw_only=True)
+class Problem:
+    """Something that keeps cells from running.
+
+    Attributes:
+        of: the backbone's label or the task's name.
+        exit_code: of `probe4d run`, were it to refuse for this alone.
+    """
+
+    of: str
+    reason: str
+    exit_code: int = 3
+
+
+def backbone_problems(backbone: Backbone) -> list[Problem]:
+    """Return what a backbone lacks: packages, or weights that the user has to bring."""
+    spec, label = backbone.spec, backbone.ref.label
+    found = _packages(backbone.entry, label)
+    if not spec.frozen:
+        found.append(Problem(of=label, reason=f"{spec.name} offers no frozen features", exit_code=2))
+    weights = spec.weights
+    if weights is not None and backbone.ref.weights is None and not (weights.url or "").startswith("package:"):
+        if not weights.public:
+            near = f"; the nearest public model is {weights.nearest}" if weights.nearest else ""
+            found.append(Problem(of=label, reason=f"its weights are not public{near}. Bring a file", exit_code=4))
+        else:
+            found.append(Problem(of=label, reason=f"its weights are at {weights.url}. Bring the file", exit_code=4))
+    return found
+
+
+def task_problems(task: Task, registry: Registry) -> list[Problem]:
+    """Return what a task lacks: packages of its readout, metrics and kind, or a metric that does not work."""
+    spec = task.spec
+    found: list[Problem] = []
+    try:
+        readout = registry.find("readouts", spec.readout)
+        kind = registry.find("kinds", spec.kind)
+        metrics = [registry.find("metrics", name) for name in spec.metrics]
+    except Probe4dError as error:
+        return [Problem(of=task.name, reason=str(error), exit_code=error.exit_code)]
+    for entry in (readout, kind, *metrics):
+        found += _packages(entry, task.name)
+        if getattr(entry.spec, "kind", spec.kind) != spec.kind:
+            reason = f"{entry.name} is of kind {entry.spec.kind!r}, the task of {spec.kind!r}"
+            found.append(Problem(of=task.name, reason=reason, exit_code=2))
+    return found or _fake_score(task, kind, metrics)
+
+
+def _fake_score(task: Task, kind: Entry, metrics: Sequence[Entry]) -> list[Problem]:
+    """Score a perfect prediction of one made-up sample, so that a broken metric shows now and not in an hour."""
+    try:
+        described = make(kind)
+        predictions, targets = described.read(*described.example(0))
+        for metric in metrics:
+            values = make(metric).empty().update("example", predictions, targets).compute()
+            undefined = [
+                value.name for value in metric.spec.values if not math.isfinite(values.get(value.name, math.nan))
+            ]
+            if metric.spec.values[0].name in undefined:
+                reason = f"{metric.name} has no {undefined[0]} for a perfect prediction"
+                return [Problem(of=task.name, reason=reason, exit_code=3)]
+    except Exception as error:  # noqa: BLE001 - a plugin's metric; what it raises is the finding
+        reason = f"its metrics fail on a one-sample fake: {type(error).__name__}: {error}"
+        return [Problem(of=task.name, reason=reason, exit_code=3)]
+    return []
+
+
+def _packages(entry: Entry, of: str) -> list[Problem]:
+    if missing := entry.unmet:
+        return [Problem(of=of, reason=f"{entry.name} needs {', '.join(missing)}. Run: {entry.install_line}")]
+    return []
+
+
+def problems_of(problems: Iterable[Problem], names: Iterable[str]) -> list[Problem]:
+    """Return the problems that belong to any of these names."""
+    wanted = set(names)
+    return [problem for problem in problems if problem.of in wanted]

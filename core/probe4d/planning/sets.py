@@ -1,0 +1,131 @@
+"""The stored sets of a plan: features of a backbone, and the targets that all backbones share."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from probe4d.contracts import Layer
+from probe4d.planning.clips import Clips
+from probe4d.planning.resolve import Backbone
+from probe4d.store.address import FeatureAddress, platform_class, sample_ids_digest
+
+__all__ = ["LIBRARIES", "StoredSet", "feature_set", "target_set", "versions_of"]
+
+# What the bits of features depend on besides our own code.
+LIBRARIES = ("jax", "jaxlib", "torch", "numpy", "av")
+NO_BACKBONE = "none"
+
+
+@frozen(kw_only=True)
+class StoredSet:
+    """One set of the feature store that a plan needs.
+
+    Attributes:
+        row_shapes: shape of a row by layer name; empty for targets.
+        kinds: prediction kinds whose targets it holds; empty for features.
+        backbone: whose features they are.
+    """
+
+    address: FeatureAddress
+    clips: Clips
+    layers: tuple[Layer, ...] = ()
+    row_shapes: Mapping[str, tuple[int, ...]] = field(factory=dict)
+    kinds: tuple[str, ...] = ()
+    target_settings: Mapping[str, Any] = field(factory=dict)
+    backbone: Backbone | None = None
+    dtype: str = "float16"
+
+    @property
+    def digest(self) -> str:
+        """The name of the set."""
+        return self.address.digest
+
+    @property
+    def rows(self) -> int:
+        """Samples times views."""
+        return len(self.clips.ids) * len(self.clips.views)
+
+
+def feature_set(backbone: Backbone, clips: Clips, layers: Iterable[Layer], dtype: str, batch: int) -> StoredSet:
+    """Return the set of a backbone's features at these layers."""
+    spec, chosen = backbone.spec, tuple(sorted(set(layers)))
+    address = FeatureAddress(
+        backbone=backbone.entry.name,
+        backbone_version=f"{backbone.entry.distribution} {backbone.entry.version}",
+        weights=_weights_digest(backbone),
+        preprocessing={"input": attrs.asdict(spec.input), "options": dict(backbone.ref.options)},
+        layers=chosen,
+        dtype=dtype,
+        platform=platform_class(versions_of(LIBRARIES), batch=batch),
+        **_clip_fields(clips),
+    )
+    grid = spec.tokens
+    shapes = dict.fromkeys(address.layers, (grid.time, grid.space, grid.channels))
+    return StoredSet(address=address, clips=clips, layers=chosen, row_shapes=shapes, backbone=backbone, dtype=dtype)
+
+
+def target_set(clips: Clips, kinds: Sequence[str], settings: Mapping[str, Any]) -> StoredSet:
+    """Return the set of the targets of these kinds."""
+    address = FeatureAddress(
+        backbone=NO_BACKBONE,
+        backbone_version=NO_BACKBONE,
+        weights=NO_BACKBONE,
+        preprocessing={},
+        layers=(),
+        dtype="float32",
+        targets={"kinds": sorted(kinds), "settings": dict(settings)},
+        platform=platform_class(versions_of(("numpy", "av"))),
+        **_clip_fields(clips),
+    )
+    return StoredSet(
+        address=address, clips=clips, kinds=tuple(sorted(kinds)), target_settings=dict(settings), dtype="float32"
+    )
+
+
+def _clip_fields(clips: Clips) -> dict[str, Any]:
+    arguments = clips.arguments()
+    return {
+        "dataset": clips.dataset,
+        "dataset_revision": f"{clips.version} {_digest(arguments['data']['options'])}",
+        "split": clips.split,
+        "samples": sample_ids_digest(clips.ids),
+        "clip": arguments["clip"],
+        "views": clips.views,
+    }
+
+
+def _weights_digest(backbone: Backbone) -> str:
+    """Return what tells these weights from others: a file's digest, the published one, or the seed."""
+    ref, spec = backbone.ref, backbone.spec
+    if ref.weights is not None:
+        file = Path(ref.weights)
+        if file.is_file():
+            with file.open("rb") as stream:
+                return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        return f"url:{ref.weights}"
+    if spec.weights is not None and spec.weights.sha256:
+        return f"sha256:{spec.weights.sha256}"
+    return f"random:{ref.seed}" if spec.params else NO_BACKBONE
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the installed versions of these distributions; those that are absent are left out."""
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,167 @@
+"""The units of a plan: extract a shard, train a sweep, score its cells. Their ids are their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from probe4d.cells import Cell, escape
+from probe4d.contracts import Layer, Unit
+from probe4d.planning.resolve import Backbone, Protocol, Task
+from probe4d.planning.sets import StoredSet
+from probe4d.records import RunFolder
+from probe4d.store.files import join
+
+__all__ = ["EXTRACT", "PROBE", "SCORE", "Sweep", "extract_units", "is_done", "probe_unit", "score_unit"]
+
+EXTRACT = "probe4d_runners.extract:extract_shard"
+PROBE = "probe4d_runners.probe:probe"
+SCORE = "probe4d_runners.score:score_cells"
+ROWS_PER_SHARD = 64
+
+
+@frozen(kw_only=True)
+class Sweep:
+    """What is trained at once: a backbone on a task under a protocol, at all layers asked for.
+
+    Attributes:
+        train, evaluate: features; `train_targets`, `evaluate_targets` what belongs to them.
+    """
+
+    backbone: Backbone
+    task: Task
+    protocol: Protocol
+    layers: tuple[Layer, ...]
+    train: StoredSet
+    evaluate: StoredSet
+    train_targets: StoredSet
+    evaluate_targets: StoredSet
+
+    @property
+    def sets(self) -> tuple[StoredSet, ...]:
+        """The four sets it reads."""
+        return (self.train, self.evaluate, self.train_targets, self.evaluate_targets)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """One cell per layer."""
+        label, task, protocol = self.backbone.ref.label, self.task.name, self.protocol.name
+        return tuple(Cell(backbone=label, task=task, protocol=protocol, layer=layer) for layer in self.layers)
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of what the training leaves."""
+        return escape("~".join((self.backbone.ref.label, self.task.name, self.protocol.name)))
+
+
+def samples_per_shard(views: int) -> int:
+    """Return how many samples make a shard of about 64 rows."""
+    return max(1, ROWS_PER_SHARD // views)
+
+
+def extract_units(stored: StoredSet, root: str, batch: int) -> list[Unit]:
+    """Return a unit per shard of a set.
+
+    Args:
+        root: of the feature store, any fsspec URL.
+        batch: clips of one call of the backbone.
+    """
+    views = len(stored.clips.views)
+    step = samples_per_shard(views)
+    arguments: dict[str, Any] = {
+        "store": join(root, stored.digest),
+        "address": stored.address.to_json(),
+        "samples": len(stored.clips.ids),
+        "samples_per_shard": step,
+        **stored.clips.arguments(),
+    }
+    if stored.backbone is not None:
+        arguments |= {"backbone": stored.backbone.ref.arguments(), "layers": list(stored.layers), "batch_size": batch}
+    else:
+        arguments |= {"kinds": list(stored.kinds), "target_settings": dict(stored.target_settings)}
+    shards = math.ceil(len(stored.clips.ids) / step)
+    return [_unit("extract", EXTRACT, {**arguments, "shard": shard}) for shard in range(shards)]
+
+
+def probe_unit(sweep: Sweep, root: str, run: RunFolder, needs: Iterable[Unit]) -> Unit:
+    """Return the unit that trains a sweep and predicts the evaluation split."""
+    arguments = {
+        "sets": {
+            name: {"url": join(root, stored.digest), "address": stored.address.to_json()}
+            for name, stored in zip(("train", "evaluate", "train_targets", "evaluate_targets"), sweep.sets, strict=True)
+        },
+        **_what(sweep),
+        "output": str(run.path / "sweeps" / sweep.folder),
+    }
+    return _unit("probe", PROBE, arguments, needs)
+
+
+def score_unit(sweep: Sweep, probe: Unit, run: RunFolder, context: Mapping[str, Any]) -> Unit:
+    """Return the unit that scores a sweep's predictions and writes the records of its cells.
+
+    Args:
+        context: what else belongs into the records: provenance of plugins, the backbone's facts, data.
+    """
+    arguments = {
+        "run": str(run.path),
+        "sweep": probe.arguments["output"],
+        "probe": probe.id,
+        "sets": {"evaluate_targets": probe.arguments["sets"]["evaluate_targets"]},
+        **_what(sweep),
+        "context": dict(context),
+    }
+    return _unit("score", SCORE, arguments, [probe])
+
+
+def _what(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "backbone": sweep.backbone.ref.label,
+        "task": {**_plain(attrs.asdict(sweep.task.spec)), "name": sweep.task.name},
+        "protocol": {"name": sweep.protocol.name, "settings": _plain(attrs.asdict(sweep.protocol.settings))},
+        "layers": list(sweep.layers),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON gives it back."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _unit(name: str, target: str, arguments: Mapping[str, Any], needs: Iterable[Unit] = ()) -> Unit:
+    text = json.dumps([target, arguments], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:20]
+    unit_id = f"{name}-{digest}"
+    own = {} if target == EXTRACT else {"unit": unit_id}  # what proves later that a result is this unit's
+    needed = tuple(unit.id for unit in needs)
+    return Unit(id=unit_id, target=target, arguments={**json.loads(text)[1], **own}, needs=needed)
+
+
+def is_done(unit: Unit, run: RunFolder, missing_shards: Mapping[str, Sequence[int]]) -> bool:
+    """Say whether a unit's result is there, whole.
+
+    Args:
+        missing_shards: by store URL, the shards without a receipt.
+    """
+    arguments = unit.arguments
+    if unit.target == EXTRACT:
+        return arguments["shard"] not in missing_shards[arguments["store"]]
+    if unit.target == PROBE:
+        file = Path(arguments["output"]) / "sweep.json"
+        return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("unit") == unit.id
+    task, protocol = arguments["task"]["name"], arguments["protocol"]["name"]
+    cells = [
+        Cell(backbone=arguments["backbone"], task=task, protocol=protocol, layer=layer) for layer in arguments["layers"]
+    ]
+    records = [run.read_record(cell) for cell in cells]
+    return all(record is not None and record.content.get("unit") == unit.id for record in records)

@@ -1,0 +1,165 @@
+"""Carries out a plan by a runner, and keeps the run's folder true whatever happens."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from probe4d.announce import announce
+from probe4d.contracts import Outcome, Runner, Unit
+from probe4d.errors import DataError, Probe4dError, UsageError
+from probe4d.planning.plan import Plan
+from probe4d.planning.provenance import environment
+from probe4d.records import Record
+
+__all__ = ["RunResult", "check_plan", "run_plan"]
+
+
+@frozen(kw_only=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        status: `success`, `failed` (some units did), or `cancelled`.
+        failures: the units that failed or were skipped, with their errors.
+    """
+
+    plan: Plan
+    status: str
+    records: tuple[Record, ...]
+    failures: tuple[Outcome, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 where all is done, 1 where some failed, 130 where it was interrupted."""
+        return {"success": 0, "failed": 1, "cancelled": 130}[self.status]
+
+
+def check_plan(plan: Plan, *, partial: bool = False) -> None:
+    """Refuse a plan that cannot be carried out.
+
+    Args:
+        partial: run what can run, and leave out the rest.
+
+    Raises:
+        Probe4dError: something is missing, or the disk is too small; with the exit code of the first reason.
+    """
+    if plan.problems and not (partial and plan.sweeps):
+        listed = "\n".join(f"  {problem.of}: {problem.reason}" for problem in plan.problems)
+        error = Probe4dError(f"{len(plan.blocked)} of the suite's sweeps cannot run:\n{listed}")
+        error.exit_code = plan.problems[0].exit_code
+        raise error
+    free, wanted = plan.free_bytes(), plan.bytes_todo()
+    if free is not None and wanted > free:
+        raise DataError(
+            f"{plan.root}: expected {wanted / 1e9:.1f} GB free for the features, got {free / 1e9:.1f} GB. "
+            "Choose another --store, fewer samples (--limit), views or layers, or `probe4d cache prune`."
+        )
+
+
+def run_plan(
+    plan: Plan,
+    runner: Runner,
+    *,
+    suite_text: str | None = None,
+    on_start: Callable[[Unit], None] | None = None,
+    on_outcome: Callable[[Outcome, int], None] | None = None,
+) -> RunResult:
+    """Carry out what is still to do of a plan, and return the records of all that is done.
+
+    Args:
+        on_start: called with each unit that starts.
+        on_outcome: called with each outcome and how many are left.
+
+    Raises:
+        UsageError: the folder holds a run of another suite.
+    """
+    state = _start(plan, suite_text)
+    by_id = {unit.id: unit for unit in plan.todo}
+    todo = [attrs.evolve(unit, needs=tuple(need for need in unit.needs if need in by_id)) for unit in plan.todo]
+    outcomes: list[Outcome] = []
+    status = "cancelled"
+    try:
+        started = (lambda unit_id: on_start(by_id[unit_id])) if on_start else None
+        for outcome in runner.run(todo, on_start=started):
+            outcomes.append(outcome)
+            if on_outcome is not None:
+                on_outcome(outcome, len(todo) - len(outcomes))
+        status = "success" if all(outcome.status == "ok" for outcome in outcomes) else "failed"
+    except KeyboardInterrupt:
+        status = "cancelled"
+    finally:
+        plan.run.write_run({**state, "status": status, **_ended(plan, outcomes)})
+    records = _records(plan)
+    _announce_new(records, outcomes, by_id)
+    failures = tuple(outcome for outcome in outcomes if outcome.status != "ok")
+    return RunResult(plan=plan, status=status, records=tuple(records), failures=failures)
+
+
+def _start(plan: Plan, suite_text: str | None) -> dict[str, Any]:
+    """Write `run.json` with status `started`; a folder that holds another suite is refused."""
+    try:
+        before = plan.run.read_run()
+    except DataError:
+        if (plan.run.path / "run.json").exists():
+            raise
+        before = {}
+    if before and before["suite"] != plan.suite.name:
+        raise UsageError(
+            f"{plan.run.path}: expected a run of suite {plan.suite.name!r}, got one of {before['suite']!r}. "
+            "Choose another folder by --output-dir."
+        )
+    state = {
+        "run_id": before.get("run_id", uuid.uuid4().hex[:12]),
+        "suite": plan.suite.name,
+        "cells": [attrs.asdict(cell) for sweep in plan.sweeps for cell in sweep.cells],
+        "blocked": [list(cell) for cell in plan.blocked],
+        "store": plan.root,
+        "started": before.get("started", _now()),
+        "command": shlex.join(sys.argv),
+        "environment": environment(),
+        "sessions": before.get("sessions", 0) + 1,
+    }
+    plan.run.write_run({**state, "status": "started"})
+    if suite_text is not None:
+        plan.run.write_suite(suite_text)
+    return state
+
+
+def _ended(plan: Plan, outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    done = list(outcomes)
+    return {
+        "ended": _now(),
+        "units": {"total": len(plan.units), "done_before": len(plan.units) - len(plan.todo)}
+        | dict(Counter(outcome.status for outcome in done)),
+        "seconds": sum(outcome.seconds for outcome in done),
+        "failures": [
+            {"unit": one.unit, "status": one.status, "error": one.error} for one in done if one.status != "ok"
+        ],
+    }
+
+
+def _records(plan: Plan) -> list[Record]:
+    found = [plan.run.read_record(cell) for sweep in plan.sweeps for cell in sweep.cells]
+    return [record for record in found if record is not None]
+
+
+def _announce_new(records: Iterable[Record], outcomes: Iterable[Outcome], units: dict[str, Unit]) -> None:
+    """Tell plugins of the records that this run wrote."""
+    fresh = {outcome.unit for outcome in outcomes if outcome.status == "ok"} & set(units)
+    for record in records:
+        if record.content.get("unit") in fresh:
+            announce(record.content)
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(time.time(), tz=UTC).isoformat(timespec="seconds")
