@@ -24,11 +24,15 @@ class Comparison:
         values: its own values.
         difference: the first file's value minus the second's, over samples that both have.
         ci95: of the difference, samples drawn in pairs.
+        p: two-sided, the share of draws on the far side of 0.
+        verdict: `higher`, `lower`, or `too close to call` where the interval holds 0.
     """
 
     values: Mapping[str, float]
     difference: Mapping[str, float]
     ci95: Mapping[str, tuple[float, float]]
+    p: Mapping[str, float]
+    verdict: Mapping[str, str]
     samples: int
 
 
@@ -38,11 +42,11 @@ class Score:
 
     Attributes:
         kind: the kind's short name, canonical where it is a plugin's.
-        samples: how many samples the values are of; those left out are not among them.
+        samples: how many predictions were compared with targets.
         values: by name, higher is better or not as `probe4d info` of the metric says. A value that
             nothing defines (a Jaccard without predicted visibility) is not there.
         ci95: 95 % bootstrap interval of each value; empty for a single sample or `resamples=0`.
-        left_out: samples without a value, and why.
+        left_out: samples without a value, or without some, and why; they enter no mean that they lack.
         counts: what the metrics counted besides (absent boxes, NaN predictions, …).
         settings: the options that the values depend on.
         inputs: by role, `sha256` of the content and the `meta` in force.
@@ -86,6 +90,8 @@ class Score:
                 "samples": self.against.samples,
                 "difference": dict(self.against.difference),
                 "ci95": {name: list(ends) for name, ends in self.against.ci95.items()},
+                "p": dict(self.against.p),
+                "verdict": dict(self.against.verdict),
             }
         return answer
 
@@ -105,7 +111,9 @@ def table_text(score: Score) -> str:
     head = [score.task or score.kind, f"{score.samples} sample{'' if score.samples == 1 else 's'}"]
     head += [f"{name} {value}" for name, value in score.settings.items() if name in ("match", "align") and value]
     rows = [_row(name, score) for name in score.values]
-    titles = ["value", "score", "95 % interval"] + (["other", "difference", "95 % interval"] if score.against else [])
+    titles = ["value", "score", "95 % interval"] + (
+        ["other", "difference", "95 % interval", "verdict"] if score.against else []
+    )
     sections = ["  ".join(head), _columns([titles, *rows])]
     if score.left_out:
         sections.append(_left_out(score))
@@ -120,6 +128,7 @@ def _row(name: str, score: Score) -> list[str]:
     if score.against:
         other, difference = score.against.values.get(name), score.against.difference.get(name)
         row += [_number(other), _number(difference, "+"), _interval(score.against.ci95.get(name))]
+        row += [score.against.verdict.get(name, "-")]
     return row
 
 

@@ -13,9 +13,9 @@ from probe4d import __version__
 from probe4d.contracts import Kind, LeftOut, Role
 from probe4d.errors import DataError, UsageError
 from probe4d.scoring.answer import Comparison, Score
+from probe4d.scoring.compared import Draws, Names, intervals, paired
 from probe4d.scoring.conventions import resolve, stated_for
 from probe4d.scoring.engine import Pairing, Tally, check_sample_ids, tally
-from probe4d.scoring.compared import Draws, Names, intervals, paired
 from probe4d.scoring.formats import open_source
 from probe4d.scoring.source import Limits, MemorySource, Source
 from probe4d.scoring.subject import Subject, find_subject, make_kind, make_metrics
@@ -165,7 +165,7 @@ def _answer(subject: Subject, pairings: list[Pairing], chosen: Mapping[str, str]
     return Score(
         kind=subject.label,
         task=subject.task.name if subject.task else None,
-        samples=len(per_sample),
+        samples=tallies[0].compared,
         values=defined,
         ci95=intervals(named, tallies[0].states, defined, draws) if len(per_sample) > 1 else {},
         left_out=_left_out(tallies[0]),
@@ -233,12 +233,14 @@ def _input(pairing: Pairing, role: Role) -> dict[str, Any]:
 def _against(named: Names, tallies: list[Tally], pairings: list[Pairing], draws: Draws) -> Comparison:
     """Return the second predictions' values, and first minus second over the samples that both have."""
     first, second = tallies
-    other = named.merge(second.states, lambda state: state.compute())
-    own = _per_sample(named, second)
-    difference, ends, shared = paired(named, first.states, second.states, draws)
+    values = named.merge(second.states, lambda state: state.compute())
+    found = paired(named, first.states, second.states, draws)
+    certain = {name: facts for name, facts in found.items() if facts["ci95"] is not None}
     return Comparison(
-        values=_defined(other, own, second, pairings[1]),
-        difference=difference,
-        ci95=ends,
-        samples=shared,
+        values=_defined(values, _per_sample(named, second), second, pairings[1]),
+        samples=max((int(facts["samples"]) for facts in found.values()), default=0),
+        difference={name: float(facts["difference"]) for name, facts in found.items()},
+        ci95={name: facts["ci95"] for name, facts in certain.items()},
+        p={name: float(facts["p"]) for name, facts in certain.items()},
+        verdict={name: str(facts["verdict"]) for name, facts in certain.items()},
     )

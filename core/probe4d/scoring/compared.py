@@ -72,5 +72,23 @@ def _finite_pair(ends: Any) -> tuple[float, float] | None:
     return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
-def paired(named, first, second, draws):
-    raise NotImplementedError
+def paired(
+    named: Names, first: Mapping[str, MetricState], second: Mapping[str, MetricState], draws: Draws
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return by value the paired difference of two results over the samples that both have.
+
+    Returns:
+        `difference`, `ci95` (None without draws), `p`, `verdict` and `samples` of each value that both define.
+    """
+    from probe4d_metrics.bootstrap import paired_difference
+
+    found = {
+        named(metric, name): dict(facts)
+        for metric in first
+        for name, facts in paired_difference(
+            first[metric], second[metric], resamples=max(draws.resamples, 1), seed=draws.seed, level=LEVEL
+        ).items()
+    }
+    for facts in found.values():
+        facts["ci95"] = _finite_pair(facts["ci95"]) if draws.resamples and facts["samples"] > 1 else None
+    return {name: facts for name, facts in found.items() if math.isfinite(facts["difference"])}

@@ -42,11 +42,13 @@ class Tally:
 
     Attributes:
         states: by the metric's canonical name.
+        compared: how many samples the metrics saw.
         skipped: samples that no metric saw, and why.
         filled: samples scored as wrong because they had no prediction.
     """
 
     states: dict[str, MetricState]
+    compared: int = 0
     skipped: list[LeftOut] = field(factory=list)
     filled: set[str] = field(factory=set)
 
@@ -93,6 +95,7 @@ def tally(pairing: Pairing, metrics: Mapping[str, Metric]) -> Tally:
         for sample_id, predictions, targets in _canonical(pairing, found):
             with _Located(pairing, sample_id):
                 batches.add(sample_id, predictions, targets)
+                found.compared += 1
         with _Located(pairing, None):
             found.states = batches.finish()
     return found
