@@ -77,8 +77,8 @@ class Coverage:
         return {"total": self.total, "used": self.used, "left_out": broken, "max_broken": self.max_broken}
 
     def _next(self, used: int, left_out: tuple[tuple[str, str], ...]) -> Coverage:
-        if len(left_out) > self.max_broken * self.total:
-            first = "; ".join(reason for _, reason in sorted(left_out)[:3])
+        if len(left_out) > self.max_broken * self.total + 1e-9:
+            first = " ".join(reason for _, reason in sorted(left_out)[:3])
             raise DataError(
                 f"samples: expected at most {self.max_broken:.0%} of {self.total} to be broken, "
                 f"got {len(left_out)} after {used + len(left_out)}: {first} Repair them, or allow more."

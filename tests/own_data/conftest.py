@@ -11,8 +11,9 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
-from numbered_videos import numbered_frames
 from PIL import Image
+
+from numbered_videos import numbered_frames
 from probe4d_datasets.video_write import write_video
 
 SCALE = 5000
@@ -78,7 +79,9 @@ def elsewhere(tmp_path: Path) -> Callable[[Path], dict[str, str]]:
 def mot_sequence(tmp_path: Path, clip: Callable[[int], Path]) -> Callable[..., Path]:
     """Return a function that writes a MOTChallenge sequence: two walkers over twelve frames of 48 x 64."""
 
-    def write(name: str = "train/walk", video: bool = False, rows: str | None = None, root: Path = tmp_path / "mot") -> Path:
+    def write(
+        name: str = "train/walk", video: bool = False, rows: str | None = None, root: Path = tmp_path / "mot"
+    ) -> Path:
         folder = root / name
         (folder / "gt").mkdir(parents=True, exist_ok=True)
         if video:
@@ -101,7 +104,8 @@ def mot_sequence(tmp_path: Path, clip: Callable[[int], Path]) -> Callable[..., P
 def rgbd_sequence(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a TUM sequence: six colour images, five depth images, a trajectory at 100 Hz."""
 
-    def write(name: str = "train/desk", lists: bool = True, root: Path = tmp_path / "rgbd") -> Path:
+    def write(name: str = "train/desk", lists: bool = True) -> Path:
+        root = tmp_path / "rgbd"
         folder = root / name
         for part in ("rgb", "depth"):
             (folder / part).mkdir(parents=True, exist_ok=True)

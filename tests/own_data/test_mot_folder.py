@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from numbered_videos import number_of
 from probe4d.errors import DataError, UsageError
 from probe4d_datasets.own.mot_folder import MotFolder, parse_mot

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from probe4d.errors import DataError
 from probe4d_datasets.files import digest
 from probe4d_datasets.own.root import Root, under

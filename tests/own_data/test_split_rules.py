@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from probe4d.errors import DataError, UsageError
 from probe4d_datasets.own.parts import Windows
 from probe4d_datasets.own.root import Root
@@ -21,7 +22,9 @@ def test_by_folder_takes_the_first_folder_under_its_own_or_another_name() -> Non
     rule = read_rule({"by": "folder"})
     assert rule.select("val", ITEMS, HERE) == ITEMS[50:]
     assert read_rule({"by": "folder", "folders": {"test": "val"}}).select("test", ITEMS, HERE) == ITEMS[50:]
-    with pytest.raises(DataError, match=r"expected a folder 'vall' for the split 'vall', got train, val\. Did you mean"):
+    with pytest.raises(
+        DataError, match=r"expected a folder 'vall' for the split 'vall', got train, val\. Did you mean"
+    ):
         rule.select("vall", ITEMS, HERE)
 
 
@@ -82,7 +85,10 @@ def test_by_time_parts_are_what_they_say() -> None:
         (None, "expected a table with by = folder | list"),
         ({"parts": {}}, "expected a table with by"),
         ({"by": "fold"}, r"rule\.by: expected folder, .* got 'fold'\. Did you mean 'folder'"),
-        ({"by": "fraction", "part": {}}, r"rule \(by fraction\): expected parts, seed, got 'part'\. Did you mean 'parts'"),
+        (
+            {"by": "fraction", "part": {}},
+            r"rule \(by fraction\): expected parts, seed, got 'part'\. Did you mean",
+        ),
         ({"by": "fraction"}, "expected 'parts' to be stated"),
         ({"by": "fraction", "parts": {"a": 0.9, "b": 0.2}}, r"rule \(by fraction\)\.parts: expected split = share"),
         ({"by": "fraction", "parts": {"a": -1}}, "above 0"),

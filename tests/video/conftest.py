@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numbered_videos import numbered_frames
 
+from numbered_videos import numbered_frames
 from probe4d_datasets import video_index
 from probe4d_datasets.video_write import write_video
 

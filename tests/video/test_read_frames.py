@@ -14,8 +14,8 @@ import av
 import fsspec
 import numpy as np
 import pytest
-from numbered_videos import number_of
 
+from numbered_videos import number_of
 from probe4d.errors import DataError
 from probe4d_datasets import video
 from probe4d_datasets.video import read_frames

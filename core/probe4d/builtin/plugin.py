@@ -7,6 +7,7 @@ from probe4d.builtin.aggregates_specs import AGGREGATES
 from probe4d.builtin.commands_specs import COMMANDS
 from probe4d.builtin.kinds_specs import KINDS
 from probe4d.builtin.metrics_specs import METRICS
+from probe4d.builtin.own_data_specs import DATASETS as OWN_DATA
 from probe4d.builtin.playroom_specs import DATASETS as PLAYROOM
 from probe4d.builtin.runners_specs import RUNNERS
 from probe4d.hookspecs import hookimpl
@@ -14,8 +15,8 @@ from probe4d.hookspecs import hookimpl
 
 @hookimpl
 def probe4d_datasets() -> tuple[specs.DatasetSpec, ...]:
-    """Return the embedded benchmark."""
-    return PLAYROOM
+    """Return the embedded benchmark, and what reads the user's own files."""
+    return (*PLAYROOM, *OWN_DATA)
 
 
 @hookimpl

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probe4d.errors import DataError, UsageError
-from probe4d_datasets.own.options import one_of, settings
+from probe4d_datasets.own.options import settings
 from probe4d_datasets.own.parts import VIDEO_SUFFIXES, OwnDataset
 from probe4d_datasets.own.root import under
 from probe4d_datasets.own.tracks import TrackMeta, Tracks, canonical, queries, usable_rows
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PointsNpz"]
 
+SCHEMA = "probe4d/points/1"
 FIELDS = ("tracks", "visible", "occluded", "query_points")
 
 
@@ -115,5 +116,6 @@ def _read_npz(content: bytes, where: str) -> tuple[dict[str, npt.NDArray[Any]], 
         raise DataError(f"{where}, meta: expected a JSON object, got {error}.") from error
     if not isinstance(meta, dict):
         raise DataError(f"{where}, meta: expected one JSON object, got {text.size} strings or another value.")
-    one_of(f"{where}, meta.schema", meta.get("schema", "probe4d/points/1"), ("probe4d/points/1",))
+    if meta.get("schema", SCHEMA) != SCHEMA:
+        raise DataError(f"{where}, meta.schema: expected {SCHEMA}, got {meta['schema']!r}. Convert the file.")
     return arrays, meta
