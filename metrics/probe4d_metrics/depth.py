@@ -92,8 +92,8 @@ def depth_sums(pred_depth: Any, target_depth: Any, valid: Any, terms: tuple[str,
     kernel = _Kernel(np.result_type(pred_depth.dtype, target_depth.dtype, np.float32), terms)
     for frames, seen in _blocks(pred_depth, target_depth, valid):
         count += int(np.count_nonzero(seen))
-        for parts, of_frames in zip(sums, kernel(*frames, seen), strict=True):
-            parts.extend(of_frames.tolist())
+        for parts, found in zip(sums, kernel(*frames, seen), strict=True):
+            parts.extend(found.tolist())
     return (*(math.fsum(parts) for parts in sums), float(count))
 
 
@@ -112,7 +112,7 @@ def _blocks(pred: Any, target: Any, valid: Any) -> Iterator[tuple[tuple[Array, A
 
 
 class _Kernel:
-    """Sums by frame of one block, in buffers that are made once."""
+    """Sums of one block, in buffers that are made once."""
 
     def __init__(self, dtype: np.dtype[Any], terms: tuple[str, ...]) -> None:
         unknown = set(terms) - set(TERMS)
@@ -122,7 +122,7 @@ class _Kernel:
         self.weight, self.error, self.term = (np.empty(0, dtype) for _ in range(3))
 
     def __call__(self, pred: Array, target: Array, seen: Array) -> list[Array]:
-        """Return the sums `(frames,)` of each term."""
+        """Return, for each term, sums that add up to that of the block."""
         if pred.size > self.term.size:
             self.weight, self.error, self.term = (np.empty(pred.size, self.dtype) for _ in range(3))
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -161,19 +161,19 @@ class _Kernel:
 
 
 def _row_dots(values: Array, weights: Array) -> Array:
-    """Return the inner product of each pair of rows.
+    """Return the inner products of pieces of the rows, which never hold pixels of two frames.
 
-    The rows are cut where BLAS does not yet use threads, so that their number changes no bit.
+    A piece is as long as BLAS takes without threads, so that their number changes no bit.
     """
     rows, pixels = values.shape
     whole = pixels // DOT * DOT
-    parts = [np.zeros((rows, 1))]
+    parts = []
     for cut, length in ((slice(0, whole), DOT), (slice(whole, None), pixels - whole)):
         if length and values[:, cut].size:
             left = values[:, cut].reshape(rows, -1, 1, length)
             right = weights[:, cut].reshape(rows, -1, length, 1)
-            parts.append(np.matmul(left, right)[:, :, 0, 0].astype(np.float64))
-    return np.asarray(np.concatenate(parts, axis=1).sum(axis=1))
+            parts.append(np.matmul(left, right).ravel())
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _count_near(pred: Array, target: Array, seen: Array, buffer: Array) -> Array:

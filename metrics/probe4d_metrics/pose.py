@@ -68,7 +68,9 @@ def _corner_errors(entries: Array, corners: Array, out: Array) -> None:
     squared += corners[1]
     squared += corners[2]
     np.sqrt(squared, out=squared)
-    np.add.reduce(squared, axis=0, out=out)  # over the first of two axes: corner after corner
+    squared[:4] += squared[4:]  # in pairs: a reduction would add one pose in another order than many
+    squared[:2] += squared[2:4]
+    np.add(squared[0], squared[1], out=out)
     out /= len(CUBE_CORNERS)
 
 

@@ -27,12 +27,11 @@ def check_shapes(**arrays: tuple[Any, str]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for name, (array, words) in arrays.items():
         axes, shape = words.split(), tuple(array.shape)
-        fits = len(axes) == len(shape) and all(
-            size == (int(axis) if axis.isdigit() else sizes.get(axis, size))
-            for axis, size in zip(axes, shape, strict=True)
-        )
-        if not fits:
+        known = dict(sizes)
+        for axis, size in zip(axes, shape, strict=False):
+            known.setdefault(axis, int(axis) if axis.isdigit() else size)
+        if len(axes) != len(shape) or any(known[axis] != size for axis, size in zip(axes, shape, strict=True)):
             wanted = ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else axis for axis in axes)
             raise ValueError(f"{name}: expected shape ({wanted}), got {shape}.")
-        sizes.update((axis, size) for axis, size in zip(axes, shape, strict=True) if not axis.isdigit())
+        sizes = {axis: size for axis, size in known.items() if not axis.isdigit()}
     return sizes
