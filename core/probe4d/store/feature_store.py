@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["USED_FILE", "FeatureStore", "default_root", "set_url"]
 
-USED_FILE = "used.json"  # when the set was last opened
+USED_FILE = "used.json"  # when the set was last opened or written
+STAMP_SECONDS = 60.0
 
 
 def default_root() -> str:
@@ -59,6 +61,7 @@ class FeatureStore:
         self._ids: tuple[str, ...] | None = None
         self._receipts: dict[int, Receipt] = {}
         self._reader: Reader | None = None
+        self._stamped = -math.inf
 
     @classmethod
     def create(
@@ -121,10 +124,17 @@ class FeatureStore:
         described = description.parse_set(content, join(files.url, SET_FILE))
         if address is not None:
             check_same(files.url, address, described.address)
+        store = cls(files, described)
         if stamp:
-            with contextlib.suppress(StoreWriteError):
-                files.write(USED_FILE, [json.dumps({"time": time.time()}).encode()])
-        return cls(files, described)
+            store.stamp()
+        return store
+
+    def stamp(self) -> None:
+        """Note that the set is in use, at most once a minute."""
+        if time.monotonic() - self._stamped > STAMP_SECONDS:
+            self._stamped = time.monotonic()
+            with contextlib.suppress(StoreWriteError):  # a read-only store is read all the same
+                self.files.write(USED_FILE, [json.dumps({"time": time.time()}).encode()])
 
     @property
     def address(self) -> FeatureAddress:
@@ -254,6 +264,7 @@ class FeatureStore:
         """Write a whole shard, its receipt last, and return that; see `writing.write_shard`."""
         receipt = writing.write_shard(self, shard, arrays, ids, left_out, seconds, dict(versions or {}))
         self._receipts[shard] = receipt
+        self.stamp()
         return receipt
 
     def left_out(self) -> tuple[LeftOut, ...]:

@@ -62,6 +62,10 @@ class Files(Protocol):
         """Delete files (those that are there), and folders that become empty."""
         ...
 
+    def remove_all(self) -> None:
+        """Delete the root with all that is in it. Raises StoreWriteError."""
+        ...
+
     def sweep(self) -> None:
         """Delete what writers of this machine left half-written and nobody will finish."""
         ...
@@ -148,17 +152,18 @@ class LocalFiles:
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            hint = HINTS.get(error.errno or 0, "")
-            raise StoreWriteError(
-                f"{target}: expected to write it, got {error.strerror or error}. {hint}".rstrip()
-            ) from error
+            raise _refused(target, "write", error) from error
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete files, and folders that become empty."""
         folders: set[Path] = set()
         for key in keys:
-            self.path(key).unlink(missing_ok=True)
-            folders.update(self.path(key).parents)
+            path = self.path(key)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise _refused(path, "delete", error) from error
+            folders.update(path.parents)
         for folder in sorted(folders, key=lambda item: -len(item.parts)):
             if self.root in folder.parents:
                 with contextlib.suppress(OSError):  # not empty
@@ -166,7 +171,12 @@ class LocalFiles:
 
     def remove_all(self) -> None:
         """Delete the root with all that is in it; links in it are unlinked, not followed."""
-        shutil.rmtree(self.root)
+        try:
+            shutil.rmtree(self.root)
+        except FileNotFoundError:
+            pass  # another process was faster
+        except OSError as error:
+            raise _refused(self.root, "delete", error) from error
 
     def sweep(self) -> None:
         """Delete temporary files of processes of this machine that are no more."""
@@ -175,6 +185,11 @@ class LocalFiles:
             if owner.isdigit() and not _alive(int(owner)):
                 with contextlib.suppress(OSError):  # another worker sweeps too, or it is not ours to delete
                     file.unlink()
+
+
+def _refused(path: Path, deed: str, error: OSError) -> StoreWriteError:
+    hint = HINTS.get(error.errno or 0, "")
+    return StoreWriteError(f"{path}: expected to {deed} it, got {error.strerror or error}. {hint}".rstrip())
 
 
 def _alive(process: int) -> bool:
@@ -255,7 +270,8 @@ class RemoteFiles:
 
     def remove_all(self) -> None:
         """Delete the root with all that is in it."""
-        self._fs.rm(self._root, recursive=True)
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm(self._root, recursive=True)
 
     def sweep(self) -> None:
         """Do nothing: nothing is renamed into place here."""
