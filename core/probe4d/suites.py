@@ -22,6 +22,8 @@ fields of tasks and protocols by name.
 from __future__ import annotations
 
 import importlib.resources
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +35,7 @@ from attrs import field, frozen
 from probe4d.errors import UsageError, did_you_mean
 from probe4d.specs import ReadOnly
 
-__all__ = ["BACKBONE_KEYS", "Suite", "load", "parse"]
+__all__ = ["BACKBONE_KEYS", "Suite", "load", "parse", "to_toml"]
 
 BACKBONE_KEYS = ("name", "label", "weights", "seed", "options")
 
@@ -162,3 +164,28 @@ def parse(text: str, where: str) -> Suite:
         return Suite(**content)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
+
+
+def to_toml(suite: Suite) -> str:
+    """Return the TOML text of a suite, which `parse` reads back to an equal one."""
+    values = {attribute.name: getattr(suite, attribute.name) for attribute in attrs.fields(Suite)}
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if value and not isinstance(value, Mapping)]
+    lines += [f"[{key}]\n{_table(value)}" for key, value in values.items() if value and isinstance(value, Mapping)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(value: Mapping[str, Any]) -> str:
+    return "\n".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    # JSON's strings, integers, finite floats and booleans are TOML's.
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml(key)

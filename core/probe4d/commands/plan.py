@@ -1,0 +1,82 @@
+"""`probe4d plan`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from probe4d.commands import suite_options
+from probe4d.listing import table
+
+
+@click.command("plan")
+@suite_options.suite_options
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def command(as_json: bool, **options: Any) -> None:
+    """Show what SUITE comes to before anything runs: cells, bytes, time, and what is missing.
+
+    SUITE is a TOML file or the name of an installed suite. Exit code 3 or 4 when something is missing.
+    """
+    plan, _ = suite_options.make(**options)
+    click.echo(json.dumps(plan.to_json(), indent=2) if as_json else _text(plan))
+    if plan.problems:
+        click.get_current_context().exit(plan.problems[0].exit_code)
+
+
+def _text(plan: Any) -> str:
+    facts = plan.to_json()
+    cells = [["backbone", "task", "protocol", "layer"]]
+    cells += [[cell["backbone"], cell["task"], cell["protocol"], str(cell["layer"])] for cell in facts["cells"]]
+    sets = [["set", "data", "samples", "views", "layers", "bytes", "time"]]
+    for one in facts["sets"]:
+        features = one["backbone"] is not None
+        sets.append(
+            [
+                f"{one['backbone']} {one['digest'][:10]}" if features else f"targets {one['digest'][:10]}",
+                f"{one['dataset']}:{one['split']}",
+                str(one["samples"]),
+                str(one["views"]),
+                ", ".join(map(str, one["layers"] or one["kinds"])),
+                size_text(one["bytes"]) if features else "",
+                time_text(one["seconds"]) if features else "",
+            ]
+        )
+    units = facts["units"]
+    free = facts["free_bytes"]
+    lines = [f"suite {plan.suite.name}: {len(facts['cells'])} cells", table(cells), "", table(sets), ""]
+    lines.append(f"units: {units['total']}, of which {units['done']} are done")
+    lines.append(f"features: {size_text(facts['bytes'])} in {plan.root}, {size_text(facts['bytes_todo'])} to write")
+    lines += [f"free there: {size_text(free)}"] if free is not None else []
+    lines.append(f"extraction: about {time_text(facts['seconds']['extract'])}, by this machine's matmul rate")
+    lines += _missing(plan)
+    return "\n".join(lines)
+
+
+def _missing(plan: Any) -> list[str]:
+    if not plan.problems:
+        return []
+    return [
+        "",
+        f"{len(plan.blocked)} backbone x task x protocol cannot run:",
+        *(f"  {problem.of}: {problem.reason}" for problem in plan.problems),
+    ]
+
+
+def size_text(number: float) -> str:
+    """Return bytes for people, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    raise AssertionError("unreachable")
+
+
+def time_text(seconds: float) -> str:
+    """Return a duration for people."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

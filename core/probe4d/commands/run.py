@@ -1,0 +1,93 @@
+"""`probe4d run`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from probe4d.commands import suite_options
+from probe4d.errors import Probe4dError
+
+
+@click.command("run")
+@suite_options.suite_options
+@click.option("--runner", default="local", show_default=True, help="What carries out the units.")
+@click.option("--workers", type=click.IntRange(min=1), help="Units at once, for runners that take it.")
+@click.option("--partial", is_flag=True, help="Run what can run when something is missing.")
+@click.option("--dry-run", is_flag=True, help="Plan and check only.")
+@click.option("--report/--no-report", default=True, help="Write report.html, where the report plugin is installed.")
+@click.option("--display", type=click.Choice(["auto", "rich", "plain", "none"]), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object.")
+def command(
+    runner: str,
+    workers: int | None,
+    partial: bool,
+    dry_run: bool,
+    report: bool,
+    display: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Evaluate the backbones of SUITE: extract features, probe, score, record.
+
+    The same command again goes on where it was stopped. Results go to --output-dir (runs/<suite>).
+    Exit codes: 0 all done, 1 some units failed, 3 or 4 something is missing, 130 interrupted.
+    """
+    from probe4d.progress import progress
+    from probe4d.registry import find, make
+    from probe4d.running import check_plan, run_plan
+
+    plan, text = suite_options.make(**options)
+    check_plan(plan, partial=partial)
+    if dry_run:
+        click.echo(f"{len(plan.todo)} of {len(plan.units)} units to do.", err=True)
+        return
+    made = make(find("runners", runner), **({"workers": workers} if workers else {}))
+    with progress(len(plan.todo), display) as shown:
+        result = run_plan(plan, made, suite_text=text, on_start=shown.start, on_outcome=shown.end)
+    page = _report(plan.run.path) if report and result.records and result.status != "cancelled" else None
+    if as_json:
+        click.echo(json.dumps(_json(result, page), indent=2))
+    else:
+        click.echo(_text(result, plan.suite.aggregates))
+        click.echo(f"report: {page}" if page else f"records: {plan.run.path}")
+    click.get_current_context().exit(result.exit_code)
+
+
+def _report(folder: Any) -> str | None:
+    """Return the report's path, or None where no plugin brings `report`."""
+    from probe4d.registry import load_target, registry
+
+    found = registry().matches("commands", "report")
+    if not found or found[0].unmet:
+        return None
+    module = found[0].spec.target.partition(":")[0]
+    try:
+        return str(load_target(f"{module}:write_report", found[0].name)(folder))
+    except Probe4dError as error:
+        click.echo(f"no report: {error}", err=True)
+        return None
+
+
+def _text(result: Any, aggregates: tuple[str, ...]) -> str:
+    from probe4d.results import results_table
+    from probe4d.tables import results_text
+
+    lines = [results_text(results_table(result.records), aggregates)] if result.records else ["no records"]
+    if result.status == "cancelled":
+        lines.append("interrupted; the same command goes on from here")
+    if result.failures:
+        lines.append(f"{len(result.failures)} units did not succeed; run.json names them")
+    return "\n".join(lines)
+
+
+def _json(result: Any, page: str | None) -> dict[str, Any]:
+    return {
+        "status": result.status,
+        "run": str(result.plan.run.path),
+        "report": page,
+        "records": [record.content for record in result.records],
+        "failures": [{"unit": one.unit, "status": one.status, "error": one.error} for one in result.failures],
+    }

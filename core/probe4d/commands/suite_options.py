@@ -1,0 +1,129 @@
+"""What `plan` and `run` are told alike: suite, backbones, data, store, run folder."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from probe4d import suites
+from probe4d.errors import UsageError, did_you_mean
+from probe4d.registry import registry
+
+__all__ = ["make", "suite_options"]
+
+OPTIONS = (
+    click.argument("suite"),
+    click.option("-b", "--backbone", "backbones", multiple=True, help="One more backbone (repeatable)."),
+    click.option("-t", "--task", "tasks", multiple=True, help="Only this task of the suite (repeatable)."),
+    click.option("--weights", multiple=True, metavar="LABEL=FILE", help="A checkpoint for a backbone (repeatable)."),
+    click.option("--data-root", "roots", multiple=True, metavar="DATASET=URL", help="Where data lie (repeatable)."),
+    click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Override, as in the suite (repeatable)."),
+    click.option("--limit", type=click.IntRange(min=1), help="Use the first so many samples of each split."),
+    click.option("--store", help="Root of the feature store: a folder or URL."),
+    click.option("-o", "--output-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run."),
+)
+
+
+def suite_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def make(
+    suite: str,
+    *,
+    backbones: Sequence[str],
+    tasks: Sequence[str],
+    weights: Sequence[str],
+    roots: Sequence[str],
+    settings: Sequence[str],
+    limit: int | None,
+    store: str | None,
+    output_dir: Path | None,
+) -> tuple[Any, str]:
+    """Return the plan, and the suite's text as it stands with what the command line changed."""
+    from probe4d.planning import make_plan
+    from probe4d.records import RunFolder
+
+    read = read_suite(suite)
+    read = _with_settings(read, settings)
+    if tasks:
+        read = attrs.evolve(read, tasks=_only(read.tasks, tasks))
+    run = RunFolder(output_dir or Path("runs") / re.sub(r"[^A-Za-z0-9._-]", "-", read.name))
+    chosen = attrs.evolve(read, backbones=_with_weights((*read.backbones, *backbones), weights))
+    plan = make_plan(chosen, run, roots=_pairs("--data-root", roots), store=store, limit=limit)
+    return plan, suites.to_toml(chosen)
+
+
+def read_suite(name: str) -> suites.Suite:
+    """Return the suite of a file, or of that name in the registry."""
+    if name.endswith(".toml") or ("/" in name and Path(name).exists()):
+        return suites.load(Path(name))
+    return suites.load(registry().find("suites", name).spec.resource)
+
+
+def _only(known: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    short = {name.rpartition("/")[2]: name for name in known}
+    for name in wanted:
+        if name not in known and name not in short:
+            raise UsageError(f"--task: expected one of {', '.join(short)}, got {name!r}.{did_you_mean(name, short)}")
+    return tuple(name if name in known else short[name] for name in wanted)
+
+
+def _pairs(option: str, values: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, equals, what = value.partition("=")
+        if not equals or not name or not what:
+            raise UsageError(f"{option}: expected NAME=VALUE, got {value!r}.")
+        pairs[name] = what
+    return pairs
+
+
+def _with_weights(backbones: Sequence[Any], weights: Sequence[str]) -> tuple[Any, ...]:
+    files = _pairs("--weights", weights)
+    found = []
+    for item in backbones:
+        stated = {"name": item} if isinstance(item, str) else dict(item)
+        label = stated.get("label", stated["name"].rpartition("/")[2])
+        if label in files:
+            stated["weights"] = files.pop(label)
+        found.append(item if stated == {"name": item} else stated)
+    if files:
+        raise UsageError(f"--weights: {', '.join(files)}: no backbone of the suite has that label.")
+    return tuple(found)
+
+
+def _with_settings(suite: suites.Suite, settings: Sequence[str]) -> suites.Suite:
+    """Return the suite with `data.playroom.size=[64,64]` or `frozen-quick.steps=100` applied."""
+    data, overrides = _copy(suite.data), _copy(suite.overrides)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        parts = path.split(".")
+        if not equals or len(parts) < 2 or not all(parts):
+            raise UsageError(f"--set: expected NAME.FIELD=VALUE, got {setting!r}.")
+        table = data if parts[0] == "data" else overrides
+        for part in parts[1:-1] if parts[0] == "data" else parts[:-1]:
+            table = table.setdefault(part, {})
+        table[parts[-1]] = _value(text)
+    return attrs.evolve(suite, data=data, overrides=overrides)
+
+
+def _value(text: str) -> Any:
+    """Return a TOML value; what is none is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _copy(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in table.items()}
