@@ -36,7 +36,7 @@ def independent(predictions: Path, targets: Path):
     """Return all IoUs of a sequence: the csv module, plain loops, scipy's assignment."""
     tracks = {"p": {}, "t": {}}
     for role, path in (("p", predictions), ("t", targets)):
-        for row in csv.reader(path.open()):
+        for row in csv.reader(path.read_text().splitlines()):
             tracks[role].setdefault(int(row[1]), {})[int(row[0])] = tuple(map(float, row[2:6]))
     target_ids, pred_ids = sorted(tracks["t"]), sorted(tracks["p"])
     weights = np.zeros((len(target_ids), len(pred_ids)))
