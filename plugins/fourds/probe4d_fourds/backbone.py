@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attrs import evolve
-from probe4d.errors import UsageError, did_you_mean
-from probe4d_vit.backbone import VitBackbone
-from probe4d_vit.checkpoints import open_checkpoint
 
+from probe4d.errors import UsageError, did_you_mean
 from probe4d_fourds import checkpoint
 from probe4d_fourds.sizes import SIZES, vit_config
+from probe4d_vit.backbone import VitBackbone
+from probe4d_vit.checkpoints import open_checkpoint
 
 
 def load(
@@ -28,25 +28,24 @@ def load(
     """Return a 4DS encoder.
 
     Args:
-        weights: a checkpoint in the released layout.
+        weights: a checkpoint in the released layout; random weights without one (`probe4d.load_backbone`
+            refuses to, for a name that means trained ones).
         seed: of random weights.
         variant: a key of `sizes.SIZES`.
-        random: take random weights; otherwise a missing checkpoint is an error.
+        random: the name means random weights, so a checkpoint is refused.
         layer_rule: `released` or `paper`, see `probe4d_vit.config.blocks_to_run`.
         frames, size: another input, for which the position table is resized; `size` is a side or (h, w).
         dtype: `float32` or `bfloat16`; by default float32 on a CPU and bfloat16 elsewhere.
         attention: `tiled`, `fused` or `einsum`; by default the fastest here.
 
     Raises:
-        UsageError: an unknown size, no weights where some are needed, or an input that patches do not fill.
+        UsageError: an unknown size, weights for a random one, or an input that patches do not fill.
         DataError: the checkpoint is of another model.
     """
     if variant not in SIZES:
         raise UsageError(f"variant: expected one of {', '.join(SIZES)}, got {variant!r}.{did_you_mean(variant, SIZES)}")
     if random and weights is not None:
         raise UsageError(f"{variant}-random: expected no weights, got {weights!r}. Load {variant} with them.")
-    if not random and weights is None:
-        raise UsageError(f"{variant}: expected weights=FILE, got none. Take {variant}-random for random weights.")
     native = vit_config(variant, layer_rule)
     grid = _grid(native.patch, frames or native.clip[0], native.clip[1:] if size is None else size)
     config = evolve(native, grid=grid)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from probe4d.errors import DataError
 from probe4d_vit.checkpoints import Checkpoint, Source, flatten, load_params, open_checkpoint
 from probe4d_vit.config import VitConfig

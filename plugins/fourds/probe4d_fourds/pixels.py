@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+
 from probe4d.errors import UsageError
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from attrs import evolve
+
 from probe4d import BackboneSpec, TokenGrid, VideoInput, Weights, hookimpl
+from probe4d_fourds.sizes import PAPER, SIZES, SMALL, vit_config
 from probe4d_vit.config import VitConfig
 from probe4d_vit.table import count
-
-from probe4d_fourds.sizes import PAPER, SIZES, SMALL, vit_config
 
 PROBE4D_PLUGIN_API = 1
 
@@ -21,6 +22,24 @@ _LICENCE = "code Apache-2.0, weights CC-BY-4.0"
 _PUBLIC = {
     "4ds-e": Weights(url=_RELEASE + "scaling4d_e.npz", format="npz"),
     "4ds-b-dist-e": Weights(url=_RELEASE + "scaling4d_dist_b.npz", format="npz"),
+}
+
+# Each size is checked as a micro model on a tiny clip: the code is the same, the seconds are not.
+_CHECKED = evolve(vit_config("4ds-micro"), grid=(2, 4, 4))
+_SMALL = {
+    "options": {"variant": "4ds-micro", "frames": 4, "size": 32},
+    "input": {"frames": 4, "height": 32, "width": 32},
+    "tokens": {"time": 2, "space": 16, "channels": _CHECKED.width},
+    "params": count(_CHECKED),
+    "depth": _CHECKED.depth,
+}
+_RELEASED_RULE = {
+    "a_layer_is_named_by_number_too": "the released code's layer 1.0 leaves the last block out, the integer does not"
+}
+_NAMES = [*SIZES, *(f"{variant}-random" for variant in SIZES), "4ds-b-dist-e"]
+PROBE4D_CONFORMANCE = {
+    "small": dict.fromkeys(_NAMES, _SMALL),
+    "expected_failed_checks": {f"backbones/{name}": _RELEASED_RULE for name in _NAMES},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attrs import frozen
+
 from probe4d_vit.config import VitConfig
 
 

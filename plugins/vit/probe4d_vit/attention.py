@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import lax
+
 from probe4d.errors import UsageError
 
 Array: TypeAlias = Any

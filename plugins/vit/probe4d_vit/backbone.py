@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from probe4d.errors import UsageError
 
+from probe4d.errors import UsageError
 from probe4d_vit import attention, model
 from probe4d_vit.config import VitConfig, blocks_to_run
 from probe4d_vit.init import init_params

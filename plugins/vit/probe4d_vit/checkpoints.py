@@ -19,8 +19,9 @@ import ml_dtypes
 import numpy as np
 import safetensors
 from attrs import frozen
-from probe4d.errors import DataError
 
+from probe4d.errors import DataError
+from probe4d_vit import positions
 from probe4d_vit.table import Param, Tree, leaves
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -46,11 +47,11 @@ class NpzCheckpoint:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
+            with zipfile.ZipFile(self.path):  # np.load would leave a broken file open
+                pass
             self._file = np.load(self.path, allow_pickle=False)
         except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-            raise DataError(f"{self.path}: expected an .npz of arrays, got {error}.") from error
-        if not isinstance(self._file, np.lib.npyio.NpzFile):
-            raise DataError(f"{self.path}: expected an .npz of arrays, got a single array. Save it with np.savez.")
+            raise DataError(f"{self.path}: expected an .npz of arrays, got {error}. Fetch or save it again.") from error
         self._last: tuple[str, Array] | None = None
 
     def keys(self) -> Iterable[str]:
@@ -171,7 +172,8 @@ def load_params(
     Args:
         table: what to fill: `truncate(param_table(config), blocks, config)`.
         sources: for each path (`blocks/q/kernel`) of the *whole* table, where it is. A stacked
-            parameter whose key has no `{i}` is stacked in the file, too.
+            parameter whose key has no `{i}` is stacked in the file, too; a computed position table
+            may have none.
         depths: number of blocks in the file of each stack (`{"blocks": 12}`); those that the table
             stops short of are known, and are not read.
         ignore: regular expressions, matched from the start, of keys that belong to no encoder.
@@ -183,6 +185,9 @@ def load_params(
     _refuse_unknown(checkpoint, keys, sources, depths, ignore)
     tree: Tree = {}
     for path, param in leaves(table):
+        if path not in sources and param.init in positions.COMPUTED:
+            _put(tree, path, positions.computed(str(param.init), param.shape))
+            continue
         source = sources[path]
         array = np.empty(param.shape, np.float32)
         if param.axes[0] == "layers":

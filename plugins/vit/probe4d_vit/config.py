@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 from attrs import field, frozen
+
 from probe4d.errors import UsageError
 
 ACTIVATIONS = ("gelu", "gelu_tanh", "swiglu")

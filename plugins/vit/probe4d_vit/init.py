@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from math import prod, sqrt
 from typing import Any
 
@@ -27,54 +28,59 @@ def init_params(key: Any, config: VitConfig, blocks: int | None = None) -> Tree:
         blocks: make only what the first so many blocks need; all of them by default.
     """
     table = truncate(param_table(config), config.total_depth if blocks is None else blocks, config)
-    return _init(key, table, config, "")
+    return _init(key, table, "")
 
 
-def _init(key: Any, tree: Mapping[str, Any], config: VitConfig, prefix: str) -> Tree:
+def _init(key: Any, tree: Mapping[str, Any], prefix: str) -> Tree:
     out: Tree = {}
     for name, node in tree.items():
         path = prefix + name
         if isinstance(node, Param):
             own = jax.random.fold_in(key, zlib.crc32(path.encode()))
-            out[name] = init_param(own, node, config)
+            out[name] = init_param(own, node)
         else:
-            out[name] = _init(key, node, config, path + "/")
+            out[name] = _init(key, node, path + "/")
     return out
 
 
-def init_param(key: Any, param: Param, config: VitConfig) -> Any:
-    """Return the initial value of one parameter; block by block, where it is stacked."""
-    if param.init == "sinusoid":
-        return jnp.asarray(positions.sinusoid(config.table_grid, config.width))
-    if param.init == "sincos":
-        table = positions.sincos(config.table_grid, config.width, uniform_power=config.uniform_power)
-        return jnp.asarray(table)
+def init_param(key: Any, param: Param) -> Any:
+    """Return the initial value of one parameter; each block of a stacked one is drawn by itself."""
+    if param.init in positions.COMPUTED:
+        return jnp.asarray(positions.computed(str(param.init), param.shape))
     if not isinstance(param.init, str):
         return jnp.full(param.shape, param.init, jnp.float32)
     if param.init in ("zeros", "ones"):
         return jnp.full(param.shape, float(param.init == "ones"), jnp.float32)
-    draw = draw_of(param)
+    return _drawn(key, param)
+
+
+@partial(jax.jit, static_argnames="param")
+def _drawn(key: Any, param: Param) -> Any:
+    """Return random values. Compiled once per shape, which is most of what a small model's init costs."""
     if param.axes[0] != "layers":
-        return draw(key, param.shape)
-    if prod(param.shape) == 0:
+        return draw(key, param.shape, param)
+    if param.shape[0] == 0:
         return jnp.zeros(param.shape, jnp.float32)
-    keys = jnp.stack([jax.random.fold_in(key, block) for block in range(param.shape[0])])
-    return jax.lax.map(lambda own: draw(own, param.shape[1:]), keys)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(param.shape[0]))
+    return jax.vmap(lambda own: draw(own, param.shape[1:], param))(keys)
 
 
-def draw_of(param: Param) -> Callable[[Any, tuple[int, ...]], Any]:
-    """Return the random draw of a parameter: `draw(key, shape)`.
+def draw(key: Any, shape: tuple[int, ...], param: Param) -> Any:
+    """Return random values of the parameter's initializer.
 
     Raises:
         ValueError: the table names an initializer that there is none of.
     """
     fan_in, fan_out = param.fan
+    # Drawn as a matrix and reshaped: a draw of many axes takes seconds to compile.
+    matrix = (prod(shape[:-1]), shape[-1])
     if param.init == "normal":
-        return lambda key, shape: 0.02 * jax.random.normal(key, shape, jnp.float32)
-    if param.init == "lecun":
-        width = 1 / sqrt(fan_in) / _TRUNCATED
-        return lambda key, shape: width * jax.random.truncated_normal(key, -2, 2, shape, jnp.float32)
-    if param.init == "xavier":
+        values = 0.02 * jax.random.normal(key, matrix, jnp.float32)
+    elif param.init == "lecun":
+        values = jax.random.truncated_normal(key, -2, 2, matrix, jnp.float32) / (sqrt(fan_in) * _TRUNCATED)
+    elif param.init == "xavier":
         edge = sqrt(6 / (fan_in + fan_out))
-        return lambda key, shape: jax.random.uniform(key, shape, jnp.float32, -edge, edge)
-    raise ValueError(f"Param.init: expected a known initializer, got {param.init!r}.")
+        values = jax.random.uniform(key, matrix, jnp.float32, -edge, edge)
+    else:
+        raise ValueError(f"Param.init: expected a known initializer, got {param.init!r}.")
+    return values.reshape(shape)

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import lax
-from probe4d.errors import UsageError
 
+from probe4d.errors import UsageError
 from probe4d_vit import attention, positions
 from probe4d_vit.config import VitConfig
 from probe4d_vit.layers import block, layer_norm, patchify, project_patches
@@ -190,4 +190,5 @@ def run_blocks(
     out = tokens
     if last:
         (out, buffer), _ = lax.scan(remat(step) if remat else step, (tokens, buffer), (needed, slots))
-    return {0: tokens, last: out} | {count: buffer[slot] for slot, count in enumerate(kept)}
+    found = {0: tokens, last: out} | {count: buffer[slot] for slot, count in enumerate(kept)}
+    return {count: found[count] for count in counts}

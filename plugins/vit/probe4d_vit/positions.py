@@ -12,6 +12,17 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Grid: TypeAlias = tuple[int, int, int]
 
 
+COMPUTED = ("sinusoid", "sincos", "sincos_uniform")
+
+
+def computed(kind: str, shape: tuple[int, ...]) -> Array:
+    """Return the table `(t, h, w, width)` of a `Param.init` in `COMPUTED`."""
+    t, h, w, width = shape
+    if kind == "sinusoid":
+        return sinusoid((t, h, w), width)
+    return sincos((t, h, w), width, uniform_power=kind == "sincos_uniform")
+
+
 def sinusoid(grid: Grid, width: int) -> Array:
     """Return `(t, h, w, width)`: sines and cosines, interleaved, of the *flattened* token index.
 
@@ -23,7 +34,7 @@ def sinusoid(grid: Grid, width: int) -> Array:
     return table.reshape(*grid, width).astype(np.float32)
 
 
-def sincos(grid: Grid, width: int, *, uniform_power: bool = True) -> Array:
+def sincos(grid: Grid, width: int, *, uniform_power: bool) -> Array:
     """Return `(t, h, w, width)`: channels split between depth, height and width, sines before cosines.
 
     Source: V-JEPA 1, `get_3d_sincos_pos_embed`.

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from attrs import evolve, frozen
-from probe4d.errors import UsageError
 
+from probe4d.errors import UsageError
 from probe4d_vit import positions
 from probe4d_vit.config import VitConfig
 

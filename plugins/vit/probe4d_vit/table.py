@@ -25,7 +25,8 @@ class Param:
     Attributes:
         shape: without padding.
         axes: logical name of each axis.
-        init: `zeros`, `ones`, `normal` (0.02), `lecun`, `xavier`, `sinusoid`, `sincos`, or a constant.
+        init: `zeros`, `ones`, `normal` (0.02), `lecun`, `xavier`, `sinusoid`, `sincos`,
+            `sincos_uniform`, or a constant.
         fan: `(in, out)` of the matrix that a kernel is, for `lecun` and `xavier`.
         trainable: False for tables that the family never trains.
         decay: whether weight decay is meant for it (kernels only).
@@ -50,7 +51,9 @@ def param_table(config: VitConfig) -> Tree:
         }
     }
     if config.has_table:
-        init = config.position if config.position in ("sinusoid", "sincos") else "normal"
+        init = {"sinusoid": "sinusoid", "sincos": "sincos_uniform" if config.uniform_power else "sincos"}.get(
+            config.position, "normal"
+        )
         trainable = config.position == "learned"
         tree["position"] = Param((t, h, w, d), (None, None, None, "embed"), init, trainable=trainable)
     if config.cls:

@@ -1,0 +1,145 @@
+"""`probe4d.load_backbone`: a backbone by name, ready to encode, with the weights that its name promises."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probe4d.errors import DataError, MissingExtraError, UnknownNameError, UsageError
+from probe4d.paths import cache_dir
+
+if TYPE_CHECKING:
+    from probe4d.registry import Entry
+
+__all__ = ["load_backbone", "weights_file"]
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+(?:://|::)", re.IGNORECASE)
+_PACKAGED = re.compile(r"([A-Za-z_]\w+(?:\.\w+)*):([^:]+)")
+
+
+def load_backbone(name: str, weights: str | Path | None = None, seed: int = 0, **options: Any) -> Any:
+    """Return the backbone of that name.
+
+    Nothing is fetched that was not named: a spec whose weights lie somewhere on the net says where,
+    and the caller passes that URL, or the file that came from it.
+
+    Args:
+        name: short or canonical, as `probe4d list backbones` shows it.
+        weights: a file or an fsspec URL; needed unless the weights come with the plugin or the name
+            promises none (`4ds-s-random`).
+        seed: of random weights.
+        **options: of the backbone's target, beyond those that its spec sets.
+
+    Returns:
+        A `probe4d.contracts.FrozenBackbone`, a `TrainableBackbone`, or both.
+
+    Raises:
+        UnknownNameError: no loaded plugin has it, or several have.
+        UsageError: it needs weights and none are given, or has no such option.
+        DataError: the weights are not there, or of another model.
+        MissingExtraError: something that it requires is not installed.
+    """
+    from probe4d.registry import find, make
+
+    entry = find("backbones", name)
+    file = _weights(entry, weights)
+    _check_options(entry, options)
+    return make(entry, weights=None if file is None else str(file), seed=seed, **options)
+
+
+def _weights(entry: Entry, weights: str | Path | None) -> Path | None:
+    published = entry.spec.weights
+    if weights is not None:
+        return weights_file(weights)
+    if published is None:
+        return None
+    if published.url is not None and _PACKAGED.fullmatch(published.url):
+        return weights_file(published.url)
+    raise UsageError(f"{entry.name}: expected weights, got none. {_where(entry)}{_random_instead(entry)}")
+
+
+def _where(entry: Entry) -> str:
+    published = entry.spec.weights
+    if published.url is not None:
+        return f"They are at {published.url}: pass weights= that URL or a file."
+    nearest = f"; the nearest public ones are those of {published.nearest}" if published.nearest else ""
+    return f"None are public{nearest}. Pass weights=FILE where you have them."
+
+
+def _random_instead(entry: Entry) -> str:
+    from probe4d.registry import find
+
+    try:
+        random = find("backbones", f"{entry.name}-random")
+    except UnknownNameError:
+        return ""
+    return f" {random.spec.name} is the same model with random weights."
+
+
+def _check_options(entry: Entry, options: dict[str, Any]) -> None:
+    """Refuse options that the target does not take, before anything is loaded."""
+    import inspect
+
+    from probe4d.errors import did_you_mean
+    from probe4d.registry import load_target
+
+    if not options or entry.unmet:  # what is not installed is `make`'s to say
+        return
+    parameters = inspect.signature(load_target(entry.spec.target, entry.name)).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters if parameter.name not in ("weights", "seed")]
+    for option in options:
+        if option not in known:
+            raise UsageError(
+                f"{entry.name}: expected options among {', '.join(known)}, got {option!r}.{did_you_mean(option, known)}"
+            )
+
+
+def weights_file(location: str | Path) -> Path:
+    """Return a local file with the weights; a URL is fetched once and kept in the cache.
+
+    Args:
+        location: a path, an fsspec URL, or `"package:path"` for a file of an installed package.
+
+    Raises:
+        DataError: there is no such file.
+        MissingExtraError: a URL is given and fsspec, or what it needs for that protocol, is not installed.
+    """
+    text = str(location)
+    packaged = _PACKAGED.fullmatch(text) if isinstance(location, str) else None
+    if _URL.match(text):
+        return _fetched(text)
+    if packaged and not Path(text).exists():
+        return _of_package(packaged[1], packaged[2])
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise DataError(f"weights: expected a file at {path}, got none. Check the path.")
+    return path
+
+
+def _of_package(package: str, path: str) -> Path:
+    from importlib import resources
+
+    try:
+        file = resources.files(package) / path
+    except ModuleNotFoundError as error:
+        raise DataError(f"weights: expected {path!r} in the package {package!r}, which is not installed.") from error
+    if not isinstance(file, Path) or not file.is_file():
+        raise DataError(f"weights: expected a file {path!r} in the package {package!r}, got none. Reinstall it.")
+    return file
+
+
+def _fetched(url: str) -> Path:
+    try:
+        import fsspec
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"weights {url}: needs fsspec. Run: pip install 'probe4d[zarr]'") from error
+    try:
+        local: str = fsspec.open_local(f"filecache::{url}", filecache={"cache_storage": str(cache_dir() / "weights")})
+    except ImportError as error:
+        raise MissingExtraError(f"weights {url}: {error}. Install it, or download the file by hand.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"weights: expected a file at {url}, got {error!r}. Check the URL and the network.") from error
+    return Path(local)
