@@ -277,7 +277,9 @@ class ClipSampling:
     Attributes:
         frames, stride: `frames` indices, `stride` apart.
         start: `random`, `first`, `center`, or `even` (evenly spaced clips of one sample).
+        clips: how many clips of one sample, for `even`.
         size: `(height, width)` of the clip in pixels.
+        fit: `center` cuts the middle out of the frame resized by its short side; `stretch` resizes both sides.
         augment: names of augmentations of the training clips, in order.
     """
 
@@ -285,6 +287,8 @@ class ClipSampling:
     stride: int = field(default=1, validator=_positive)
     start: str = field(default="random", validator=_one_of("random", "first", "center", "even"))
     size: tuple[int, ...] = field(default=(224, 224), converter=_as_tuple, validator=_tuple_of("integers", int))
+    clips: int = field(default=1, validator=_positive)
+    fit: str = field(default="center", validator=_one_of("center", "stretch"))
     augment: tuple[str, ...] = strings()
 
 
