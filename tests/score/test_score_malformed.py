@@ -269,7 +269,7 @@ NPZ: dict[str, tuple[Callable[[Path], Path], int, str]] = {
         "at least one sample",
     ),
     "a batch in Fortran order": (
-        batch(tracks=np.asfortranarray(np.stack([TRACKS] * 2)), ids=np.array(["a", "b"]), visible=np.stack([VISIBLE] * 2)),
+        batch(tracks=np.asfortranarray(np.stack([TRACKS] * 2)), ids=np.array(["a", "b"]), visible=VISIBLE[None]),
         4,
         "C order",
     ),

@@ -70,6 +70,8 @@ class Bytes:
 
     def read(self, offset: int, size: int) -> bytes:
         """Return `size` bytes from `offset`, fewer where the file ends."""
+        if offset < 0:
+            raise DataError(f"{self.path}: expected a whole file, got one that refers to places before its start.")
         size = max(0, min(size, self.size - offset))
         if self._descriptor < 0:
             self._file.seek(offset)
