@@ -35,16 +35,30 @@ def box_iou(pred_boxes: Array, target_boxes: Array) -> Array:
     pred, target = np.asarray(pred_boxes), np.asarray(target_boxes)
     if pred.shape != target.shape or pred.shape[-1:] != (4,):
         raise ValueError(f"boxes: expected two arrays of one shape (..., 4), got {pred.shape} and {target.shape}.")
-    flat_pred, flat_target = pred.reshape(-1, 4), target.reshape(-1, 4)
-    iou = np.empty(len(flat_pred))
-    step = min(BLOCK, max(1, len(iou)))
-    edges, room = np.empty((2, 4, step)), np.empty((2, 2, step))
-    for start in range(0, len(iou), step):
-        part = slice(start, start + step)
-        count = len(iou[part])
-        edges[0, :, :count], edges[1, :, :count] = flat_pred[part].T, flat_target[part].T
-        _iou_of_edges(edges[0, :, :count], edges[1, :, :count], room[..., :count], iou[part])
+    flat = pred.reshape(-1, 4), target.reshape(-1, 4)
+    iou = np.empty(len(flat[0]))
+    room = _Room(min(BLOCK, len(iou)))
+    for start in range(0, len(iou), BLOCK):
+        part = slice(start, start + BLOCK)
+        out = iou[part]
+        room = room if room.count == len(out) else _Room(len(out))  # the last block is shorter
+        room.edges[0], room.edges[1] = flat[0][part].T, flat[1][part].T
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            np.subtract(room.edges[:, 2:], room.edges[:, :2], out=room.sides)
+            np.multiply(room.sides[:, 0], room.sides[:, 1], out=room.areas)
+            union = np.add(room.areas[0], room.areas[1], out=room.areas[0])
+            _divide_overlap(room.edges[0], room.edges[1], union, room.sides, out)
     return iou.reshape(pred.shape[:-1])
+
+
+class _Room:
+    """Buffers for a block of pairs of boxes, by edge."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.edges = np.empty((2, 4, count))
+        self.sides = np.empty((2, 2, count))
+        self.areas = np.empty((2, count))
 
 
 def pairwise_iou(pred_boxes: Array, target_boxes: Array) -> Array:
@@ -57,32 +71,38 @@ def pairwise_iou(pred_boxes: Array, target_boxes: Array) -> Array:
     target = np.ascontiguousarray(np.asarray(target_boxes, dtype=np.float64).T)[:, None, :]
     iou = np.empty((sizes["m"], sizes["n"]))
     step = max(1, BLOCK // max(1, sizes["n"]))
-    room = np.empty((2, 2, step, sizes["n"]))
+    room, areas = np.empty((2, 2, step, sizes["n"])), np.empty((step, sizes["n"]))
     for start in range(0, sizes["m"], step):
-        part = np.asarray(pred_boxes[start : start + step], dtype=np.float64).T[:, :, None]
-        _iou_of_edges(part, target, room[:, :, : part.shape[1]], iou[start : start + step])
+        pred = np.asarray(pred_boxes[start : start + step], dtype=np.float64).T[:, :, None]
+        count = pred.shape[1]
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            union = np.add(_area(pred), _area(target), out=areas[:count])
+            _divide_overlap(pred, target, union, room[:, :, :count], iou[start : start + step])
     return iou
-
-
-def _iou_of_edges(pred: Array, target: Array, room: Array, out: Array) -> None:
-    """Write the IoU of boxes given by edge, `(4, …)` each; `room (2, 2, …)` is to work in."""
-    overlap, low = room
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        np.minimum(pred[2:], target[2:], out=overlap)
-        np.maximum(pred[:2], target[:2], out=low)
-        overlap -= low
-        np.maximum(overlap, 0.0, out=overlap)  # an inverted box overlaps nothing; NaN stays
-        np.multiply(overlap[0], overlap[1], out=out)
-        union = np.add(_area(pred), _area(target), out=low[0])
-        union -= out
-        out /= union
-    defined = np.isfinite(out)
-    if not defined.all():
-        out[~defined] = 0.0
 
 
 def _area(edges: Array) -> Array:
     return np.asarray((edges[2] - edges[0]) * (edges[3] - edges[1]))
+
+
+def _divide_overlap(pred: Array, target: Array, areas: Array, room: Array, out: Array) -> None:
+    """Write the IoU of boxes given by edge, `(4, …)` each.
+
+    Args:
+        areas: the sum of the two areas; becomes the union.
+        room: `(2, 2, …)` to work in.
+    """
+    overlap, low = room
+    np.minimum(pred[2:], target[2:], out=overlap)
+    np.maximum(pred[:2], target[:2], out=low)
+    overlap -= low
+    np.maximum(overlap, 0.0, out=overlap)  # an inverted box overlaps nothing; NaN stays
+    np.multiply(overlap[0], overlap[1], out=out)
+    areas -= out
+    out /= areas
+    defined = np.isfinite(out)
+    if not defined.all():
+        out[~defined] = 0.0
 
 
 class BoxIoU(Metric):

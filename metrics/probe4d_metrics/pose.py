@@ -24,6 +24,7 @@ CUBE_CORNERS = np.array(
     [[x, y, z] for x in (-HALF_SIDE, HALF_SIDE) for y in (-HALF_SIDE, HALF_SIDE) for z in (0.0, FAR)]
 )
 CUBE_CORNERS.flags.writeable = False
+SCALES = np.array([HALF_SIDE, HALF_SIDE, FAR, 1.0])[:, None]  # of the columns of [R | t]
 BLOCK = 1 << 12  # poses at a time
 
 
@@ -40,38 +41,52 @@ def end_point_error(pred_poses: Array, target_poses: Array) -> Array:
     """
     sizes = check_shapes(pred_poses=(pred_poses, "b 3 4"), target_poses=(target_poses, "b 3 4"))
     errors = np.empty(sizes["b"])
-    step = min(BLOCK, max(1, sizes["b"]))
-    difference, entries, corners = np.empty((step, 3, 4)), np.empty((3, 4, step)), np.empty((3, 8, step))
-    for start in range(0, sizes["b"], step):
-        part = slice(start, start + step)
-        count = len(errors[part])
-        np.subtract(pred_poses[part], target_poses[part], out=difference[:count], dtype=np.float64)
-        entries[..., :count] = np.moveaxis(difference[:count], 0, -1)  # (3, 4, poses)
-        _corner_errors(entries[..., :count], corners[..., :count], errors[part])
+    room = _Room(min(BLOCK, len(errors)))
+    for start in range(0, sizes["b"], BLOCK):
+        part = slice(start, start + BLOCK)
+        out = errors[part]
+        room = room if room.count == len(out) else _Room(len(out))  # the last block is shorter
+        np.subtract(pred_poses[part], target_poses[part], out=room.difference, dtype=np.float64)
+        room.mean_distance(out)
     return errors
 
 
-def _corner_errors(entries: Array, corners: Array, out: Array) -> None:
-    # The difference of two poses carries a corner to the difference of its images. Every operation is elementwise
-    # over poses, so an error has the same bits alone and in a batch.
-    along_x, along_y, along_z, at_zero = (entries[:, i] for i in range(4))  # (3, poses) each
-    along_x *= HALF_SIDE
-    along_y *= HALF_SIDE
-    along_z *= FAR
-    np.subtract(at_zero, along_x, out=corners[:, 2])
-    np.add(at_zero, along_x, out=corners[:, 3])
-    np.subtract(corners[:, 2:4], along_y[:, None], out=corners[:, 0:2])
-    corners[:, 2:4] += along_y[:, None]
-    np.add(corners[:, :4], along_z[:, None], out=corners[:, 4:])
-    np.multiply(corners, corners, out=corners)
-    squared = corners[0]
-    squared += corners[1]
-    squared += corners[2]
-    np.sqrt(squared, out=squared)
-    squared[:4] += squared[4:]  # in pairs: a reduction would add one pose in another order than many
-    squared[:2] += squared[2:4]
-    np.add(squared[0], squared[1], out=out)
-    out /= len(CUBE_CORNERS)
+class _Room:
+    """Buffers for a block of poses, and the views of them that a block needs.
+
+    The difference of two poses carries a corner to the difference of its images. Every operation is
+    elementwise over poses, so an error has the same bits alone and in a batch.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.difference = np.empty((count, 3, 4))
+        self.transposed = np.moveaxis(self.difference, 0, -1)  # (3, 4, poses)
+        self.entries = np.empty((3, 4, count))
+        self.along_x, self.along_y, self.along_z, self.at_zero = (self.entries[:, i : i + 1] for i in range(4))
+        self.corners = np.empty((3, 8, count))
+        self.quarters = [self.corners[:, i : i + 2] for i in (0, 2)]
+        self.halves = self.corners[:, :4], self.corners[:, 4:]
+
+    def mean_distance(self, out: Array) -> None:
+        """Write the mean length `(poses,)` of the images of the corners under the difference."""
+        np.multiply(self.transposed, SCALES, out=self.entries)
+        minus_y, plus_y = self.quarters
+        np.subtract(self.at_zero, self.along_x, out=plus_y[:, :1])
+        np.add(self.at_zero, self.along_x, out=plus_y[:, 1:])
+        np.subtract(plus_y, self.along_y, out=minus_y)
+        plus_y += self.along_y
+        near, far = self.halves
+        np.add(near, self.along_z, out=far)
+        np.multiply(self.corners, self.corners, out=self.corners)
+        lengths = self.corners[0]
+        lengths += self.corners[1]
+        lengths += self.corners[2]
+        np.sqrt(lengths, out=lengths)
+        lengths[:4] += lengths[4:]  # in pairs: a reduction would add one pose in another order than many
+        lengths[:2] += lengths[2:4]
+        np.add(lengths[0], lengths[1], out=out)
+        out /= len(CUBE_CORNERS)
 
 
 def project_so3(matrices: Array) -> tuple[Array, Array]:

@@ -24,6 +24,7 @@ from these columns; merging, exact sums, resampling and bookkeeping follow from 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -234,6 +235,11 @@ class State:
         return tuple(LeftOut(sample_id, reasons[sample_id]) for sample_id in sorted(reasons))
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """The samples that have values, in the order of `per_sample()`."""
+        return self._view()[0]
+
+    @property
     def columns(self) -> Columns:
         """The columns `(n,)` in the order of `per_sample()`."""
         return self._view()[1]
@@ -288,7 +294,7 @@ def _gathered(found: Sequence[Mapping[str, float] | Undefined], names: Sequence[
 
 def _block(ids: tuple[str, ...], measured: Measured, names: Sequence[str]) -> Block:
     if len(set(ids)) != len(ids):
-        twice = min(sample_id for sample_id in set(ids) if ids.count(sample_id) > 1)
+        twice = min(sample_id for sample_id, times in Counter(ids).items() if times > 1)
         raise ValueError(f"id: expected each sample once, got {twice!r} a second time.")
     table = np.stack([np.asarray(measured.columns[name], dtype=np.float64) for name in names], axis=1)
     for name, column in zip(names, table.T, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 
@@ -51,7 +52,7 @@ def test_any_order_split_and_batching_gives_the_same_number_to_the_last_bit(name
 def test_merge_is_associative_and_commutative_and_the_empty_state_is_neutral(name, seed, sizes):
     metric, found = samples(name, seed, sum(sizes))
     cuts = np.cumsum((0, *sizes))
-    a, b, c = (one_by_one(metric, found[start:stop]) for start, stop in zip(cuts[:-1], cuts[1:], strict=True))
+    a, b, c = (one_by_one(metric, found[start:stop]) for start, stop in itertools.pairwise(cuts))
     assert a.merge(b).merge(c) == a.merge(b.merge(c))
     assert a.merge(b) == b.merge(a)
     same(a.merge(b).compute(), b.merge(a).compute())

@@ -96,7 +96,7 @@ def test_the_metric_means_end_points_and_takes_medians_of_the_rest():
 
 
 def test_projecting_is_an_option_and_the_largest_error_is_reported():
-    predictions, targets = pose(np.random.default_rng(0))
+    _, targets = pose(np.random.default_rng(0))
     scaled = {"pose": np.concatenate([2 * targets["pose"][:, :3], targets["pose"][:, 3:]], axis=1)}
     on, off = (PoseError(project=project).empty().update("a", scaled, targets) for project in (True, False))
     assert on.compute()["epe"] == pytest.approx(0, abs=1e-12)
