@@ -12,10 +12,10 @@ from probe4d.paths import cache_dir
 if TYPE_CHECKING:
     from probe4d.registry import Entry
 
-__all__ = ["load_backbone", "weights_file"]
+__all__ = ["load_backbone", "weights_file", "weights_of"]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+(?:://|::)", re.IGNORECASE)
-_PACKAGED = re.compile(r"([A-Za-z_]\w+(?:\.\w+)*):([^:]+)")
+_PACKAGED = re.compile(r"([A-Za-z_]\w+(?:\.\w+)*):(?!//)([^:]+)")
 
 
 def load_backbone(name: str, weights: str | Path | None = None, seed: int = 0, **options: Any) -> Any:
@@ -29,7 +29,7 @@ def load_backbone(name: str, weights: str | Path | None = None, seed: int = 0, *
         weights: a file or an fsspec URL; needed unless the weights come with the plugin or the name
             promises none (`4ds-s-random`).
         seed: of random weights.
-        **options: of the backbone's target, beyond those that its spec sets.
+        **options: of the backbone's target; those that its spec sets are fixed.
 
     Returns:
         A `probe4d.contracts.FrozenBackbone`, a `TrainableBackbone`, or both.
@@ -43,12 +43,18 @@ def load_backbone(name: str, weights: str | Path | None = None, seed: int = 0, *
     from probe4d.registry import find, make
 
     entry = find("backbones", name)
-    file = _weights(entry, weights)
+    file = weights_of(entry, weights)
     _check_options(entry, options)
     return make(entry, weights=None if file is None else str(file), seed=seed, **options)
 
 
-def _weights(entry: Entry, weights: str | Path | None) -> Path | None:
+def weights_of(entry: Entry, weights: str | Path | None) -> Path | None:
+    """Return the file that a backbone is loaded from, or None where its name promises random values.
+
+    Raises:
+        UsageError: the name promises weights, and none are given.
+        DataError: they are not there.
+    """
     published = entry.spec.weights
     if weights is not None:
         return weights_file(weights)
@@ -89,7 +95,8 @@ def _check_options(entry: Entry, options: dict[str, Any]) -> None:
     parameters = inspect.signature(load_target(entry.spec.target, entry.name)).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
-    known = [parameter.name for parameter in parameters if parameter.name not in ("weights", "seed")]
+    fixed = {"weights", "seed", *entry.spec.options}
+    known = [parameter.name for parameter in parameters if parameter.name not in fixed]
     for option in options:
         if option not in known:
             raise UsageError(

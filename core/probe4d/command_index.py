@@ -27,6 +27,7 @@ BUILTIN = {
     "info": ("probe4d.commands.info:command", "Show all that is known of one name."),
     "score": ("probe4d.commands.score:command", "Score predictions that any program made."),
     "data": ("probe4d.commands.data:command", "Look at the samples of datasets."),
+    "features": ("probe4d_runners.features:command", "Write the features that a backbone has of your videos."),
     "plugins": ("probe4d.commands.plugins:command", "List, check, make and install plugins."),
     "doctor": ("probe4d.commands.doctor:command", "Say what is wrong with this install."),
     "completion": ("probe4d.commands.completion:command", "Print the shell's completion script."),
