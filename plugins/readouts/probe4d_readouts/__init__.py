@@ -1,0 +1,1 @@
+"""The cross-attention readouts of probe4d. Importing this package imports no array library."""

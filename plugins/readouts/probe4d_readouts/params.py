@@ -1,0 +1,92 @@
+"""One table per readout says what each parameter is: shape, logical axes and how it starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from attrs import frozen
+
+__all__ = ["Leaf", "Table", "axes_of", "dense", "embedding", "init_params", "kernels_of", "norm"]
+
+Table: TypeAlias = Mapping[str, Any]  # a nested mapping of Leaf
+
+
+@frozen
+class Leaf:
+    """One parameter.
+
+    Attributes:
+        axes: logical axis name -> size, in order; a name that starts with `_` has no sharding rule.
+        start: `zeros`, `ones`, `normal` (std 0.02) or `lecun` (truncated normal of variance 1 / fan-in).
+        inputs: how many leading axes a kernel contracts, its fan-in.
+    """
+
+    axes: Mapping[str, int]
+    start: str
+    inputs: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the sizes, in order."""
+        return tuple(self.axes.values())
+
+    @property
+    def logical_axes(self) -> tuple[str | None, ...]:
+        """Return the names, `None` for an axis that no rule shards."""
+        return tuple(None if name.startswith("_") else name for name in self.axes)
+
+
+def dense(inputs: Mapping[str, int], outputs: Mapping[str, int]) -> dict[str, Leaf]:
+    """Return the kernel and bias of a linear layer over several named axes."""
+    return {
+        "kernel": Leaf({**inputs, **outputs}, "lecun", inputs=len(inputs)),
+        "bias": Leaf(dict(outputs), "zeros"),
+    }
+
+
+def norm(channels: Mapping[str, int]) -> dict[str, Leaf]:
+    """Return the scale and bias of a LayerNorm."""
+    return {"scale": Leaf(dict(channels), "ones"), "bias": Leaf(dict(channels), "zeros")}
+
+
+def embedding(axes: Mapping[str, int]) -> dict[str, Leaf]:
+    """Return a learned table, N(0, 0.02)."""
+    return {"embedding": Leaf(dict(axes), "normal")}
+
+
+def _is_leaf(node: Any) -> bool:
+    return isinstance(node, Leaf)
+
+
+def _start(leaf: Leaf, key: Any) -> Any:
+    if leaf.start == "zeros":
+        return jnp.zeros(leaf.shape, jnp.float32)
+    if leaf.start == "ones":
+        return jnp.ones(leaf.shape, jnp.float32)
+    if leaf.start == "normal":
+        return 0.02 * jax.random.normal(key, leaf.shape, jnp.float32)
+    fan_in = math.prod(leaf.shape[: leaf.inputs])
+    # 0.8796 is the standard deviation of a normal cut off at two of its own.
+    std = 1 / math.sqrt(fan_in) / 0.87962566103423978
+    return std * jax.random.truncated_normal(key, -2.0, 2.0, leaf.shape, jnp.float32)
+
+
+def init_params(table: Table, key: Any) -> Any:
+    """Return float32 parameters as the table says, each from a key of its own."""
+    leaves, structure = jax.tree.flatten(table, is_leaf=_is_leaf)
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(structure, [_start(leaf, each) for leaf, each in zip(leaves, keys, strict=True)])
+
+
+def axes_of(table: Table) -> Any:
+    """Return the tree of logical axis names."""
+    return jax.tree.map(lambda leaf: leaf.logical_axes, table, is_leaf=_is_leaf)
+
+
+def kernels_of(table: Table) -> Any:
+    """Return a tree of booleans: which parameters are kernels, and so decayed."""
+    return jax.tree.map(lambda leaf: leaf.start == "lecun", table, is_leaf=_is_leaf)

@@ -1,0 +1,155 @@
+"""The cross-attention trunk: features and queries in, one output vector per query out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from attrs import frozen
+
+from probe4d_readouts.attention import absorbed_attention, tiled_attention
+from probe4d_readouts.configs import TrunkConfig
+from probe4d_readouts.params import Leaf, dense, embedding, norm
+
+__all__ = ["Dims", "run_trunk", "trunk_table"]
+
+
+@frozen(kw_only=True)
+class Dims:
+    """What the parameters' shapes depend on beside the configuration.
+
+    Attributes:
+        frames, space, channels: of the features that reach the trunk.
+        queries: how many learned queries there are; 0 where queries are given.
+        query_width: channels of a given query.
+        outputs: numbers that one query answers.
+    """
+
+    frames: int
+    space: int
+    channels: int
+    queries: int = 0
+    query_width: int = 0
+    outputs: int = 1
+
+
+def trunk_table(config: TrunkConfig, dims: Dims) -> dict[str, dict[str, Leaf]]:
+    """Return the trunk's parameters. Inits: released (the layers' defaults of its library).
+
+    The key projection has no bias: it would add one number to all of a query's scores, which the softmax
+    removes, so that its gradient is rounding noise. (The released code has it.)
+    """
+    split = {"heads": config.heads, "head_dim": config.width // config.heads}
+    channels, width, hidden = (
+        {"embed": dims.channels},
+        {"width": config.width},
+        {"mlp": config.mlp_ratio * config.width},
+    )
+    space = dims.space if config.temporal_embedding == "time_space" else 1
+    return {
+        "norm": norm({"embed": dims.channels}),
+        "temporal": embedding({"_time": dims.frames, "_space": space, **channels}),
+        "query": embedding({"queries": dims.queries, **split})
+        if dims.queries
+        else dense({"query_embed": dims.query_width}, split),
+        "key": {"kernel": dense(channels, split)["kernel"]},
+        "value": dense(channels, split),
+        "attention_out": dense(split, width),
+        "mlp_norm": norm(width),
+        "mlp_in": dense(width, hidden),
+        "mlp_out": dense(hidden, width),
+        "out": dense(width, {"outputs": dims.outputs}),
+    }
+
+
+def run_trunk(config: TrunkConfig, params: Mapping[str, Any], features: Any, queries: Any | None) -> Any:
+    """Return `(b, q, outputs)` float32.
+
+    Args:
+        features: `(b, t, k, c)`, already at the trunk's number of frames.
+        queries: `(b, q, e)`, or None where they are learned.
+
+    Source: paper A.2 and the released code; no norm on the output, no dropout.
+    """
+    dtype = jnp.dtype(config.dtype)
+    if queries is None:
+        query = params["query"]["embedding"].astype(dtype)  # (q, h, d), of every clip
+    else:
+        query = _project(queries.astype(dtype), params["query"], dtype)  # (b, q, h, d)
+    scaled = query * np.asarray((config.width // config.heads) ** -0.5, dtype)
+    if _absorbs(config, query.shape[-3]):
+        attended = absorbed_attention(params, scaled, features, _deviation(features, config.norm_eps)[..., 0], dtype)
+    else:
+        attended = _project_and_attend(config, params, scaled, features, dtype)
+    return _tail(config, params, query, attended, dtype)
+
+
+def _absorbs(config: TrunkConfig, queries: int) -> bool:
+    if config.attention == "auto":
+        return queries * config.heads < config.width
+    return config.attention == "absorbed"
+
+
+def _deviation(x: Any, eps: float) -> Any:
+    """Return the `(…, 1)` float32 deviation over the last axis that a LayerNorm divides by."""
+    x = x.astype(jnp.float32)
+    return jnp.sqrt(jnp.square(x - x.mean(-1, keepdims=True)).mean(-1, keepdims=True) + eps)
+
+
+def _layer_norm(x: Any, layer: Mapping[str, Any], eps: float) -> Any:
+    """Return a LayerNorm over the last axis, in float32 whatever the input."""
+    x = x.astype(jnp.float32)
+    return (x - x.mean(-1, keepdims=True)) / _deviation(x, eps) * layer["scale"] + layer["bias"]
+
+
+def _project(x: Any, layer: Mapping[str, Any], dtype: Any) -> Any:
+    """Return a linear layer from the last axis of `x` to the layer's outputs, one axis or two."""
+    out = jnp.tensordot(x, layer["kernel"].astype(dtype), axes=1)
+    return out + layer["bias"].astype(dtype) if "bias" in layer else out
+
+
+def _project_and_attend(config: TrunkConfig, params: Mapping[str, Any], query: Any, features: Any, dtype: Any) -> Any:
+    """Return `(b, q, h, d)` by keys and values, the queries in tiles."""
+    tokens = _layer_norm(features, params["norm"], config.norm_eps) + params["temporal"]["embedding"]
+    tokens = tokens.astype(dtype)
+    tokens = tokens.reshape(tokens.shape[0], -1, tokens.shape[-1])  # (b, n, c)
+    key, value = (_project(tokens, params[name], dtype).swapaxes(1, 2) for name in ("key", "value"))  # (b, h, n, d)
+    query = query[None] if query.ndim == 3 else query
+    attended = tiled_attention(query.swapaxes(-3, -2), key, value, config.query_tile)
+    return attended.swapaxes(1, 2)
+
+
+def _tail(config: TrunkConfig, params: Mapping[str, Any], query: Any, attended: Any, dtype: Any) -> Any:
+    """Return the outputs of attended queries; a tile at a time, recomputed backward, where they are many."""
+    query = query[None] if query.ndim == 3 else query
+
+    def answer(query: Any, attended: Any) -> Any:
+        flat = attended.reshape(*attended.shape[:2], config.width)
+        kernel = params["attention_out"]["kernel"].reshape(config.width, config.width).astype(dtype)
+        token = query.reshape(*query.shape[:2], config.width) + flat @ kernel
+        token = token + params["attention_out"]["bias"].astype(dtype)
+        normed = _layer_norm(token, params["mlp_norm"], config.norm_eps).astype(dtype)
+        hidden = jax.nn.gelu(_project(normed, params["mlp_in"], dtype), approximate=True)
+        token = token + _project(hidden, params["mlp_out"], dtype)
+        return _project(token, params["out"], dtype).astype(jnp.float32)
+
+    if attended.shape[1] <= config.query_tile:
+        return answer(query, attended)
+    return _in_tiles(answer, config.query_tile, query, attended)
+
+
+def _in_tiles(answer: Any, tile: int, query: Any, attended: Any) -> Any:
+    """Return `answer` over tiles of the second axis; nothing but inputs and outputs outlives a tile."""
+    count = attended.shape[1]
+    tiles = -(-count // tile)
+
+    def split(x: Any) -> Any:
+        padded = jnp.pad(x, ((0, 0), (0, tiles * tile - count), (0, 0), (0, 0)))
+        return jnp.moveaxis(padded.reshape(x.shape[0], tiles, tile, *x.shape[2:]), 1, 0)
+
+    out = jax.lax.map(lambda each: jax.checkpoint(answer)(*each), (split(query), split(attended)))
+    out = jnp.moveaxis(out, 0, 1)
+    return out.reshape(out.shape[0], tiles * tile, out.shape[-1])[:, :count]

@@ -1,0 +1,89 @@
+"""The two ways to compute attention, in tiles or whole, are one function with one gradient."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from probe4d_readouts.attention import tiled_attention
+
+
+def plain(query, key, value):
+    weights = jax.nn.softmax(jnp.einsum("bhqd,bhnd->bhqn", query, key), axis=-1)
+    return jnp.einsum("bhqn,bhnd->bhqd", weights, value)
+
+
+def arrays(shared):
+    rng = np.random.default_rng(1)
+    shapes = ((1 if shared else 2, 3, 7, 4), (2, 3, 5, 4), (2, 3, 5, 4), (2, 3, 7, 4))
+    return tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own-queries", "shared-queries"])
+@pytest.mark.parametrize("tile", [3, 7, 100])
+def test_tiled_attention_and_its_gradient_equal_the_plain_ones(compiled, tile, shared):
+    query, key, value, d_out = arrays(shared)
+    wide = (lambda q: jnp.broadcast_to(q, (2, *q.shape[1:]))) if shared else (lambda q: q)
+
+    @compiled
+    def both(q, k, v, d_out):
+        expected, pull = jax.vjp(lambda q, k, v: plain(wide(q), k, v), q, k, v)
+        got, tiled_pull = jax.vjp(lambda q, k, v: tiled_attention(q, k, v, tile), q, k, v)
+        return (got, tiled_pull(d_out)), (expected, pull(d_out))
+
+    got, expected = both(query, key, value, d_out)
+    for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_scores_of_a_thousand_do_not_overflow(compiled):
+    query, key, value, d_out = arrays(False)
+    pulled = compiled(lambda q, k, v, d: jax.vjp(lambda *qkv: tiled_attention(*qkv, 3), q, k, v)[1](d))
+    assert all(np.isfinite(each).all() for each in pulled(1000 * query, key, value, d_out))
+
+
+@pytest.mark.parametrize(
+    ("kind", "embedding"), [("labels", "time_space"), ("boxes", "time")], ids=["learned-query", "given-queries"]
+)
+def test_absorbed_and_projected_attention_have_one_loss_and_one_gradient(make, start, compiled, kind, embedding):
+    ways = ({"attention": "projected"}, {"attention": "projected", "query_tile": 2}, {"attention": "absorbed"})
+    readouts = [make(kind, temporal_embedding=embedding, **way)[0] for way in ways]
+    _, features, batch = make(kind)
+    # Away from the start, so that scales, biases and embeddings all matter.
+    params = jax.tree.map(
+        lambda x: x + 0.1 * np.cos(np.arange(x.size, dtype=np.float32)).reshape(x.shape),
+        start(kind, temporal_embedding=embedding),
+    )
+
+    @compiled
+    def differentiate(params, features):
+        def loss(readout, params, features):
+            return readout.loss(readout.apply(params, features, batch), batch)[0]
+
+        return [jax.value_and_grad(loss, argnums=(1, 2))(readout, params, features) for readout in readouts]
+
+    first, *others = differentiate(params, 3 + features)
+    for other in others:
+        for got, expected in zip(jax.tree.leaves(other), jax.tree.leaves(first), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=2e-3, atol=2e-5 * (1 + np.abs(expected).max()))
+
+
+def test_auto_takes_the_cheaper_way(make, start):
+    features = jax.ShapeDtypeStruct((4, 4, 3, 8), np.float32)
+    for kind, projects in (("labels", False), ("points", True)):
+        readout, _, batch = make(kind)
+        program = str(jax.make_jaxpr(readout.apply)(start(kind), features, batch))
+        assert ("custom_vjp_call" in program) == projects  # 1 query of 2 heads and 6 of 2, for width 8
+
+
+@pytest.mark.parametrize("kind", ["labels", "points"])
+def test_a_bfloat16_trunk_stays_near_float32_and_answers_in_float32(make, start, compiled, kind):
+    readout, features, batch = make(kind)
+    half = make(kind, dtype="bfloat16")[0]
+    expected = jax.tree.leaves(compiled(readout.apply)(start(kind), features, batch))
+    got = jax.tree.leaves(compiled(half.apply)(start(kind), features.astype(jnp.bfloat16), batch))
+    for ours, theirs in zip(got, expected, strict=True):
+        assert ours.dtype == jnp.float32
+        np.testing.assert_allclose(ours, theirs, atol=0.06)
