@@ -95,3 +95,9 @@ def test_a_wrong_rank_is_told_with_the_names_of_the_axes():
         check_shapes(tracks=(np.zeros((4, 2)), "n t 2"))
     with pytest.raises(ValueError, match=r"^boxes: expected shape \(n, n\), got \(4, 2\)\.$"):
         check_shapes(boxes=(np.zeros((4, 2)), "n n"))
+
+
+def test_the_examples_of_the_documentation_are_true(repository):
+    result = doctest.testfile(str(repository / "docs" / "metrics.md"), module_relative=False)
+    assert result.attempted > 15
+    assert result.failed == 0
