@@ -25,6 +25,11 @@ __all__ = ["BUILTIN", "plugin_commands"]
 BUILTIN = {
     "list": ("probe4d.commands.list:command", "Show what the plugins provide."),
     "info": ("probe4d.commands.info:command", "Show all that is known of one name."),
+    "plan": ("probe4d.commands.plan:command", "Show what a suite comes to before anything runs."),
+    "run": ("probe4d.commands.run:command", "Evaluate backbones on a suite."),
+    "suite": ("probe4d.commands.suite:command", "Look at suites, check them, write a new one."),
+    "compare": ("probe4d.commands.compare:command", "Compare two runs, paired by sample."),
+    "leaderboard": ("probe4d.commands.leaderboard:command", "Show the results of runs in one table."),
     "score": ("probe4d.commands.score:command", "Score predictions that any program made."),
     "data": ("probe4d.commands.data:command", "Look at the samples of datasets."),
     "features": ("probe4d_runners.features:command", "Write the features that a backbone has of your videos."),

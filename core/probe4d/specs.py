@@ -297,11 +297,13 @@ class TaskSpec(Spec):
     """Data to train and to evaluate on, how clips are cut, a readout, and metrics.
 
     Attributes:
+        target: nothing is imported for a task, so it may be left out.
         kind: the prediction kind; readout and metrics must be of it.
         metrics: metric names, evaluated together.
         primary: `"metric.value"`, the number that stands for the task.
     """
 
+    target: str = field(default="", validator=text)
     kind: str = field(validator=text)
     train: DataRef = field(converter=_as_data, validator=_typed("a DataRef", DataRef))
     evaluate: DataRef = field(converter=_as_data, validator=_typed("a DataRef", DataRef))

@@ -6,6 +6,9 @@
     protocols = ["frozen-quick"]
     layers = [0.95]
 
+    [clip]
+    size = [64, 64]
+
     [data.playroom]
     size = [64, 64]
 
@@ -15,8 +18,8 @@
     [overrides.frozen-quick]
     steps = 100
 
-`data` says how datasets are opened: options, and tables of options for one split. `overrides` changes
-fields of tasks and protocols by name.
+`clip` changes how the clips of every task are cut. `data` says how datasets are opened: options, and tables
+of options for one split. `overrides` changes fields of tasks and protocols by name.
 """
 
 from __future__ import annotations
@@ -102,6 +105,7 @@ class Suite:
     Attributes:
         backbones: names, or tables with any of `BACKBONE_KEYS`; may be empty, the command line adds to them.
         layers: depths as fractions in (0, 1], or numbers of blocks; empty leaves them to the protocol.
+        clip: fields of the clips of every task that differ from the task's own, as `size`.
         data: by dataset name, the options it is opened with; a table inside is for the split of that name.
         overrides: by name of a task or protocol, fields that differ from its own.
     """
@@ -113,6 +117,7 @@ class Suite:
     protocols: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
     layers: tuple[float | int, ...] = field(default=(), converter=_tuple, validator=_layers)
     aggregates: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
+    clip: Mapping[str, Any] = field(factory=dict, converter=_read_only)
     data: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_read_only, validator=_tables)
     overrides: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_read_only, validator=_tables)
 

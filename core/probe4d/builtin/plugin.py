@@ -9,6 +9,8 @@ from probe4d.builtin.kinds_specs import KINDS
 from probe4d.builtin.metrics_specs import METRICS
 from probe4d.builtin.own_data_specs import DATASETS as OWN_DATA
 from probe4d.builtin.playroom_specs import DATASETS as PLAYROOM
+from probe4d.builtin.playroom_tasks import TASKS
+from probe4d.builtin.protocols_specs import PROTOCOLS
 from probe4d.builtin.runners_specs import RUNNERS
 from probe4d.hookspecs import hookimpl
 
@@ -17,6 +19,18 @@ from probe4d.hookspecs import hookimpl
 def probe4d_datasets() -> tuple[specs.DatasetSpec, ...]:
     """Return the embedded benchmark, and what reads the user's own files."""
     return (*PLAYROOM, *OWN_DATA)
+
+
+@hookimpl
+def probe4d_tasks() -> tuple[specs.TaskSpec, ...]:
+    """Return the five tasks on the embedded benchmark."""
+    return TASKS
+
+
+@hookimpl
+def probe4d_protocols() -> tuple[specs.ProtocolSpec, ...]:
+    """Return the frozen protocols."""
+    return PROTOCOLS
 
 
 @hookimpl

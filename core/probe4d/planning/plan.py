@@ -178,7 +178,6 @@ class _Sweeper:
         layers: tuple[Layer, ...] = tuple(self._suite.layers) or tuple(settings.layers_for(task.spec.kind))
         train, evaluate = self._both(task, protocol)
         kind, batch = task.spec.kind, settings.extract_batch_size
-        targets = settings.target_settings().get(kind, {})
         return Sweep(
             backbone=backbone,
             task=task,
@@ -186,8 +185,8 @@ class _Sweeper:
             layers=layers,
             train=feature_set(backbone, train, layers, settings.dtype, batch),
             evaluate=feature_set(backbone, evaluate, layers, settings.dtype, batch),
-            train_targets=target_set(train, (kind,), targets),
-            evaluate_targets=target_set(evaluate, (kind,), targets),
+            train_targets=target_set(train, (kind,), settings.target_settings("train").get(kind, {})),
+            evaluate_targets=target_set(evaluate, (kind,), settings.target_settings("evaluate").get(kind, {})),
         )
 
     def _both(self, task: Task, protocol: Protocol) -> tuple[Clips, Clips]:

@@ -88,7 +88,7 @@ def select(suite: Suite, registry: Registry, backbones: Sequence[str | Mapping[s
     """
     chosen = _backbones([*suite.backbones, *backbones], registry)
     overridden: set[str] = set()
-    tasks = tuple(_task(registry.find("tasks", name), suite.overrides, overridden) for name in suite.tasks)
+    tasks = tuple(_task(registry.find("tasks", name), suite, overridden) for name in suite.tasks)
     protocols = tuple(_protocol(registry.find("protocols", n), suite.overrides, overridden) for n in suite.protocols)
     for what, found in (("backbones", chosen), ("tasks", tasks), ("protocols", protocols)):
         if not found:
@@ -126,8 +126,11 @@ def _overrides(entry: Entry, overrides: Mapping[str, Mapping[str, Any]], used: s
     return said
 
 
-def _task(entry: Entry, overrides: Mapping[str, Mapping[str, Any]], used: set[str]) -> Task:
-    said = _overrides(entry, overrides, used)
+def _task(entry: Entry, suite: Suite, used: set[str]) -> Task:
+    said = _overrides(entry, suite.overrides, used)
+    for clip in ("train_clip", "evaluate_clip"):
+        if suite.clip:
+            said[clip] = {**suite.clip, **said.get(clip, {})}
     known = [attribute.name for attribute in attrs.fields(TaskSpec)]
     for key in said:
         if key not in known:

@@ -15,13 +15,12 @@ from attrs import field, frozen
 from probe4d.contracts import Layer
 from probe4d.planning.clips import Clips
 from probe4d.planning.resolve import Backbone
-from probe4d.store.address import FeatureAddress, platform_class, sample_ids_digest
+from probe4d.store.address import NO_BACKBONE, FeatureAddress, platform_class, sample_ids_digest
 
 __all__ = ["LIBRARIES", "StoredSet", "feature_set", "target_set", "versions_of"]
 
 # What the bits of features depend on besides our own code.
 LIBRARIES = ("jax", "jaxlib", "torch", "numpy", "av")
-NO_BACKBONE = "none"
 
 
 @frozen(kw_only=True)

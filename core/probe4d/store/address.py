@@ -18,8 +18,9 @@ from probe4d.specs import ReadOnly
 from probe4d.store.dtypes import FEATURE_DTYPES
 from probe4d.store.errors import StoreMismatchError
 
-__all__ = ["FeatureAddress", "check_same", "layer_name", "platform_class", "sample_ids_digest"]
+__all__ = ["NO_BACKBONE", "FeatureAddress", "check_same", "layer_name", "platform_class", "sample_ids_digest"]
 
+NO_BACKBONE = "none"
 CPU_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "asimd", "sve")
 
 
@@ -62,7 +63,7 @@ class FeatureAddress:
     """Everything that makes the bytes of a feature set.
 
     Attributes:
-        backbone: canonical name, `plugin/name`.
+        backbone: canonical name, `plugin/name`; `NO_BACKBONE` for a set of targets, which all backbones share.
         backbone_version: distribution and version of its code, `"probe4d-vit 0.1.0"`.
         weights: digest of the weights (`"sha256:…"`), or `"random:<seed>"`, or `"none"`.
         preprocessing: what is done to pixels before the backbone (size, resize, mean, std).
@@ -96,7 +97,9 @@ class FeatureAddress:
             raise UsageError(f"FeatureAddress.dtype: expected one of {FEATURE_DTYPES}, got {self.dtype!r}.")
         for name in ("layers", "views"):
             values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
+            # A set of targets alone has no backbone and no layer.
+            needed = name == "views" or self.backbone != NO_BACKBONE
+            if (needed and not values) or len(set(values)) != len(values):
                 raise UsageError(f"FeatureAddress.{name}: expected at least one, each once, got {values}.")
 
     @property

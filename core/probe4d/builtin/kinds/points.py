@@ -94,9 +94,7 @@ class Points:
         size = _frame_size("predictions", predictions, meta["predictions"])
         tracks = _raster(predictions["tracks"], meta["predictions"], size)
         visible = _predicted_visible(predictions, meta["predictions"])
-        own_queries = (
-            _queries(predictions, meta["predictions"], size) if "query_points" in predictions else None
-        )
+        own_queries = _queries(predictions, meta["predictions"], size) if "query_points" in predictions else None
         rows = _rows(predictions, targets, len(tracks), len(target_tracks))
         frames = _frames(predictions, targets, tracks.shape[1], target_tracks.shape[1])
         if frames is not None and meta["predictions"]["unlisted_frames"] == "error":
