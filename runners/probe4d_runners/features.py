@@ -47,9 +47,8 @@ class Clip:
 @click.option("--backbone", "-b", required=True, help="Name, as `probe4d list backbones` shows it.")
 @click.option("--weights", help="Checkpoint: a file or a URL.")
 @click.option("--layers", "-l", default="0.95", show_default=True, help="Shares of the depth, or integers: blocks run.")
-@click.option(
-    "--video", "-v", "videos", multiple=True, required=True, help="A video file, or a uint8 (t, h, w, 3) .npy."
-)
+@click.option("--video", "-v", "videos", multiple=True, required=True, help="A video, or a uint8 (t, h, w, 3) .npy.")
+@click.argument("more", nargs=-1, metavar="[FILE]...")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="OUT.npz or OUT.zarr.")
 @click.option("--frames", type=click.IntRange(1), help="Frames of the clip; by default what the backbone takes.")
 @click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Step between frames.")
@@ -206,20 +205,20 @@ def load_clip(video: str, clip: Clip, wanted: VideoInput) -> tuple[Array, dict[s
     Raises:
         DataError: the file cannot be read, or ends before the clip does.
     """
-    positions = clip.positions
-    if video.endswith(".npy"):
-        pixels, length = _of_array(video, positions)
-        decoder = "numpy"
-    else:
-        from probe4d_datasets.video import read_frames
-        from probe4d_datasets.video_index import video_index
+    read = _of_array if video.endswith(".npy") else _of_video
+    pixels, facts = read(video, clip.positions)
+    source = {"file": video, **facts, "frames": clip.positions, "size": list(pixels.shape[1:3])}
+    return _fit(pixels, clip.resize, wanted), source
 
-        index = video_index(video)
-        length, decoder = len(index), index.decoder
-        _check_length(video, positions, length)
-        pixels = read_frames(video, positions, index=index)
-    source = {"file": video, "num_frames": length, "frames": positions, "size": list(pixels.shape[1:3])}
-    return _fit(pixels, clip.resize, wanted), {**source, "decoder": decoder}
+
+def _of_video(video: str, positions: Sequence[int]) -> tuple[Array, dict[str, Any]]:
+    from probe4d_datasets.video import read_frames
+    from probe4d_datasets.video_index import video_index
+
+    index = video_index(video)
+    _check_length(video, positions, len(index))
+    facts = {"sha256": index.digest, "num_frames": len(index), "decoder": index.decoder}
+    return read_frames(video, positions, index=index), facts
 
 
 def _check_length(video: str, positions: Sequence[int], length: int) -> None:
@@ -230,8 +229,10 @@ def _check_length(video: str, positions: Sequence[int], length: int) -> None:
         )
 
 
-def _of_array(video: str, positions: Sequence[int]) -> tuple[Array, int]:
+def _of_array(video: str, positions: Sequence[int]) -> tuple[Array, dict[str, Any]]:
     import numpy as np
+
+    from probe4d.atomic import sha256_of
 
     try:
         stored = np.load(video, mmap_mode="r", allow_pickle=False)
@@ -240,7 +241,8 @@ def _of_array(video: str, positions: Sequence[int]) -> tuple[Array, int]:
     if stored.ndim != 4 or stored.shape[-1] != 3 or stored.dtype != np.uint8:
         raise DataError(f"{video}: expected uint8 of shape (t, h, w, 3), got {stored.dtype} of {stored.shape}.")
     _check_length(video, positions, len(stored))
-    return np.ascontiguousarray(stored[positions]), len(stored)
+    facts = {"sha256": sha256_of(Path(video)), "num_frames": len(stored), "decoder": "numpy"}
+    return np.ascontiguousarray(stored[positions]), facts
 
 
 def _fit(pixels: Array, resize: str, wanted: VideoInput) -> Array:
