@@ -93,7 +93,7 @@ def test_splits_are_disjoint_ranges_of_seeds():
     for split in SPLITS:
         first = Playroom(split=split, length=1, cache=False)
         last = Playroom(split=split, length=CLIPS, seed=SEEDS - 1, cache=False)
-        ranges.append((first._seed(0), last._seed(CLIPS - 1)))
+        ranges.append((first.clip_seed(0), last.clip_seed(CLIPS - 1)))
     assert all(low <= high for low, high in ranges)
     assert all(high < low for (_, high), (low, _) in itertools.pairwise(ranges))
 

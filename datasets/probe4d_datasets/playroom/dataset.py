@@ -170,10 +170,11 @@ class Playroom:
         return render(scene, self.size, self.frames, only=only, antialias=self.antialias, photos=photos)
 
     def _scene(self, index: int) -> Scene:
-        motion, reverse = draw_playback(self._seed(index - index % DOZEN), index % DOZEN)
-        return draw_scene(self._seed(index), motion, reverse)
+        motion, reverse = draw_playback(self.clip_seed(index - index % DOZEN), index % DOZEN)
+        return draw_scene(self.clip_seed(index), motion, reverse)
 
-    def _seed(self, index: int) -> int:
+    def clip_seed(self, index: int) -> int:
+        """Return the seed of the clip at a position; no other split and `seed` has it."""
         return (SPLITS.index(self.split) * SEEDS + self.seed) * CLIPS + index
 
     def _id(self, index: int) -> str:
@@ -191,7 +192,7 @@ class Playroom:
         return {
             "dataset": "playroom",
             "renderer": VERSION,
-            "seed": self._seed(index),
+            "seed": self.clip_seed(index),
             "class": CLASSES[scene.label],
             "motion": scene.motion,
             "reverse": scene.reverse,

@@ -13,7 +13,8 @@ import attrs
 from attrs import frozen
 
 from probe4d_datasets.playroom.exact import norm, scale, sub
-from probe4d_datasets.playroom.sampling import BASES, CLOSEST, DEPTHS, MARGIN, SIDES, WIDEST, draw_scene, fits
+from probe4d_datasets.playroom.paths import BASES, CLOSEST, DEPTHS, MARGIN, SIDES, WIDEST
+from probe4d_datasets.playroom.sampling import draw_scene, fits
 from probe4d_datasets.playroom.scene import MOTIONS, PAIRS, Path, Scene
 
 
@@ -25,7 +26,7 @@ class Ceiling:
     over_classes: float
 
 
-# Over 4,000 seeds a pair, by `python -m probe4d_datasets.playroom.card`.
+# Over 4,000 seeds a pair; measured by `python -m probe4d_runners.playroom_card`.
 CEILING = Ceiling(within_pairs=0.66, over_classes=0.72)
 
 

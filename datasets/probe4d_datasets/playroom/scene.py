@@ -103,6 +103,11 @@ class Path:
         return (product(turn(2, self.spin * e), self.rotation) if self.spin else self.rotation), center
 
 
+def radius_of(shape: str, half: Vec) -> float:
+    """Return the radius of the sphere that holds a `box` of half edges, or an `ellipsoid` of half axes."""
+    return norm(half) if shape == "box" else max(half)
+
+
 @frozen(kw_only=True)
 class Thing:
     """A box or an ellipsoid: `half` are its half edges or its half axes, metres."""
@@ -115,7 +120,7 @@ class Thing:
     @property
     def radius(self) -> float:
         """Radius of the sphere about its centre that holds it."""
-        return norm(self.half) if self.shape == "box" else max(self.half)
+        return radius_of(self.shape, self.half)
 
 
 @frozen(kw_only=True)
