@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
@@ -19,6 +19,7 @@ from probe4d.store.errors import StoreWriteError
 __all__ = ["Files", "LocalFiles", "RemoteFiles", "join", "open_files"]
 
 TEMPORARY = "tmp"  # folder of files that are being written
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 HINTS = {
     errno.ENOSPC: "Free space (probe4d cache prune) or choose another place.",
     errno.EDQUOT: "Free space (probe4d cache prune) or choose another place.",
@@ -58,8 +59,12 @@ class Files(Protocol):
         """Write a file whole. Raises StoreWriteError."""
         ...
 
+    def create(self, key: str, pieces: Iterable[Any]) -> bool:
+        """Write a file whole unless there is one; say whether it was written. Raises StoreWriteError."""
+        ...
+
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete files (those that are there), and folders that become empty."""
+        """Delete files, those that are there. Raises StoreWriteError."""
         ...
 
     def remove_all(self) -> None:
@@ -139,6 +144,17 @@ class LocalFiles:
 
     def write(self, key: str, pieces: Iterable[Any]) -> None:
         """Write a file whole: under another name, to the disk, then renamed."""
+        self._place(key, pieces, os.replace)
+
+    def create(self, key: str, pieces: Iterable[Any]) -> bool:
+        """Write a file whole unless there is one."""
+        try:
+            self._place(key, pieces, _link)
+        except FileExistsError:
+            return False
+        return True
+
+    def _place(self, key: str, pieces: Iterable[Any], place: Callable[[Path, Path], None]) -> None:
         target = self.path(key)
         temporary = self.root / TEMPORARY / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
         try:
@@ -148,26 +164,23 @@ class LocalFiles:
                 file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(target)
+            place(temporary, target)
+        except FileExistsError:
+            raise
         except OSError as error:
+            raise _refused(target, "write", error) from error
+        finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            raise _refused(target, "write", error) from error
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete files, and folders that become empty."""
-        folders: set[Path] = set()
+        """Delete files; their folders stay, since another process may be writing there."""
         for key in keys:
             path = self.path(key)
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise _refused(path, "delete", error) from error
-            folders.update(path.parents)
-        for folder in sorted(folders, key=lambda item: -len(item.parts)):
-            if self.root in folder.parents:
-                with contextlib.suppress(OSError):  # not empty
-                    folder.rmdir()
 
     def remove_all(self) -> None:
         """Delete the root with all that is in it; links in it are unlinked, not followed."""
@@ -185,6 +198,22 @@ class LocalFiles:
             if owner.isdigit() and not _alive(int(owner)):
                 with contextlib.suppress(OSError):  # another worker sweeps too, or it is not ours to delete
                     file.unlink()
+
+
+def _link(temporary: Path, target: Path) -> None:
+    """Give a file its name unless the name is taken; a rename where there are no hard links.
+
+    Raises:
+        FileExistsError: the name is taken.
+    """
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        temporary.replace(target)
 
 
 def _refused(path: Path, deed: str, error: OSError) -> StoreWriteError:
@@ -261,6 +290,13 @@ class RemoteFiles:
             self._fs.pipe_file(self._path(key), content)
         except OSError as error:
             raise StoreWriteError(f"{join(self.url, key)}: expected to write it, got {error}.") from error
+
+    def create(self, key: str, pieces: Iterable[Any]) -> bool:
+        """Write a file unless there is one; two at the same moment may both write."""
+        if self.size(key) is not None:
+            return False
+        self.write(key, pieces)
+        return True
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete files."""

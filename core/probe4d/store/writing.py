@@ -69,11 +69,12 @@ def write_shard(
         raise _conflict(where, existing, receipt)
     if existing is not None and not _damaged(store, existing):
         return existing
+    if existing is None:
+        store.files.delete([receipt_key(shard)])  # a damaged one
     for path, pieces in encoded.items():
         store.files.write(store.description.arrays[path].key(shard), pieces)
-    store.files.write(receipt_key(shard), [receipt.to_bytes()])
-    _check_nobody_else_wrote(store, shard, receipt, where)
-    return receipt
+    store.files.create(receipt_key(shard), [receipt.to_bytes()])
+    return _check_nobody_else_wrote(store, shard, receipt, where)
 
 
 def _encode(
@@ -147,8 +148,8 @@ def _existing(store: FeatureStore, shard: int) -> Receipt | None:
         return None
 
 
-def _check_nobody_else_wrote(store: FeatureStore, shard: int, receipt: Receipt, where: str) -> None:
-    """Look once more: a writer of other bytes may have come between.
+def _check_nobody_else_wrote(store: FeatureStore, shard: int, receipt: Receipt, where: str) -> Receipt:
+    """Return the receipt that is there now; a writer of other bytes may have come between.
 
     Raises:
         StoreConflictError: it did. Where its files and a receipt do not fit, the receipt goes.
@@ -164,6 +165,7 @@ def _check_nobody_else_wrote(store: FeatureStore, shard: int, receipt: Receipt, 
         )
     if not stored.same_bytes(receipt):
         raise _conflict(where, stored, receipt)
+    return stored
 
 
 def _damaged(store: FeatureStore, receipt: Receipt) -> list[str]:
