@@ -37,28 +37,32 @@ def box_iou(pred_boxes: Array, target_boxes: Array) -> Array:
         raise ValueError(f"boxes: expected two arrays of one shape (..., 4), got {pred.shape} and {target.shape}.")
     flat = pred.reshape(-1, 4), target.reshape(-1, 4)
     iou = np.empty(len(flat[0]))
-    room = _Room(min(BLOCK, len(iou)))
+    room = np.empty((2, 4 * min(BLOCK, len(iou))))
     for start in range(0, len(iou), BLOCK):
         part = slice(start, start + BLOCK)
-        out = iou[part]
-        room = room if room.count == len(out) else _Room(len(out))  # the last block is shorter
-        room.edges[0], room.edges[1] = flat[0][part].T, flat[1][part].T
+        edges = [np.ascontiguousarray(boxes[part], dtype=np.float64).reshape(-1) for boxes in flat]
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            np.subtract(room.edges[:, 2:], room.edges[:, :2], out=room.sides)
-            np.multiply(room.sides[:, 0], room.sides[:, 1], out=room.areas)
-            union = np.add(room.areas[0], room.areas[1], out=room.areas[0])
-            _divide_overlap(room.edges[0], room.edges[1], union, room.sides, out)
+            _iou_of_rows(edges[0], edges[1], room[:, : edges[0].size], iou[part])
     return iou.reshape(pred.shape[:-1])
 
 
-class _Room:
-    """Buffers for a block of pairs of boxes, by edge."""
+def _iou_of_rows(pred: Array, target: Array, room: Array, out: Array) -> None:
+    """Write the IoU of boxes that lie one after the other, `(4 * boxes,)`; `room (2, 4 * boxes)` is to work in.
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.edges = np.empty((2, 4, count))
-        self.sides = np.empty((2, 2, count))
-        self.areas = np.empty((2, count))
+    All four edges go through each operation in one run. Then a number two places on, less the one here,
+    is a side for the first two of four places, and of no use for the others.
+    """
+    low, high = room
+    np.subtract(pred[2:], pred[:-2], out=low[:-2])
+    np.subtract(target[2:], target[:-2], out=high[:-2])
+    union = low[0::4] * low[1::4]
+    union += high[0::4] * high[1::4]
+    np.maximum(pred, target, out=low)
+    np.minimum(pred, target, out=high)
+    overlap = np.subtract(high[2:], low[:-2], out=low[:-2])
+    np.maximum(overlap, 0.0, out=overlap)  # an inverted box overlaps nothing; NaN stays
+    np.multiply(overlap[0::4], overlap[1::4], out=out)
+    _over_union(union, out)
 
 
 def pairwise_iou(pred_boxes: Array, target_boxes: Array) -> Array:
@@ -98,6 +102,11 @@ def _divide_overlap(pred: Array, target: Array, areas: Array, room: Array, out: 
     overlap -= low
     np.maximum(overlap, 0.0, out=overlap)  # an inverted box overlaps nothing; NaN stays
     np.multiply(overlap[0], overlap[1], out=out)
+    _over_union(areas, out)
+
+
+def _over_union(areas: Array, out: Array) -> None:
+    """Turn overlaps into IoU; `areas`, the sum of both areas, becomes the union."""
     areas -= out
     out /= areas
     defined = np.isfinite(out)
