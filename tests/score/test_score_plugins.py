@@ -157,11 +157,12 @@ def probe4d_datasets():
 @hookimpl
 def probe4d_tasks():
     clip = ClipSampling(frames=4, stride=2, start="first", size=(32, 64))
+    even = ClipSampling(frames=4, start="even", clips=2, size=(32, 64))
     data = DataRef(dataset="{name}-data", split="val")
     return [
         TaskSpec(name="{name}-" + kind, target="toy_data_impl:Toy", kind=kind, train=data, evaluate=data,
-                 readout="none", metrics=(metric,), primary=metric + ".x", evaluate_clip=clip)
-        for kind, metric in (("points", "point_tracks"), ("pose", "pose_error"))
+                 readout="none", metrics=(metric,), primary=metric + ".x", evaluate_clip=sampling)
+        for kind, metric, sampling in (("points", "point_tracks", clip), ("pose", "pose_error", even))
     ]
 """
 
@@ -224,11 +225,14 @@ def test_a_task_takes_its_targets_from_its_dataset_and_a_broken_item_costs_itsel
 
 
 def test_a_dataset_of_cameras_becomes_the_pose_from_first_to_last(site, task, tmp_path):
-    pose = np.concatenate([np.eye(3), [[6.0], [0], [0]]], axis=1)
+    pose = np.concatenate([np.eye(3), [[3.0], [0], [0]]], axis=1)
     meta = json.dumps({"unit": "metre", "direction": "first_to_last", "axes": "opencv"})
-    np.savez(tmp_path / "P.npz", meta=meta, **{f"{v}/pose": pose for v in ("v0", "v1", "broken")})
-    done = site.run("score", "toy-pose", *task)
-    assert json.loads(done.stdout)["values"]["epe"] == pytest.approx(0, abs=1e-12)
+    np.savez(
+        tmp_path / "P.npz", meta=meta, **{f"{v}#{clip}/pose": pose for v in ("v0", "v1", "broken") for clip in range(2)}
+    )
+    answer = json.loads(site.run("score", "toy-pose", *task).stdout)
+    assert answer["values"]["epe"] == pytest.approx(0, abs=1e-12)
+    assert (answer["samples"], [item["id"] for item in answer["left_out"]]) == (4, ["broken#0", "broken#1"])
 
 
 def test_a_task_without_a_data_root_asks_for_it(site, task):
@@ -241,7 +245,9 @@ def test_evaluation_clips_are_those_of_the_task():
     assert clip_frames(ClipSampling(frames=3, stride=2, start="first"), 10) == [0, 2, 4]
     assert clip_frames(ClipSampling(frames=3, stride=2, start="center"), 10) == [2, 4, 6]
     assert clip_frames(ClipSampling(frames=4, stride=2, start="center"), 4) == [0, 2, 3, 3]
-    with pytest.raises(UsageError, match="one clip a sample, got 'random'"):
+    even = ClipSampling(frames=2, start="even", clips=4)
+    assert [clip_frames(even, 10, number)[0] for number in range(4)] == [1, 3, 5, 7]
+    with pytest.raises(UsageError, match="a start of first, center, even, got 'random'"):
         clip_frames(ClipSampling(start="random"), 10)
 
 

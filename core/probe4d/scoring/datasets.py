@@ -1,4 +1,8 @@
-"""Targets straight from a dataset: `probe4d score TASK --data-root URL`."""
+"""Targets straight from a dataset: `probe4d score TASK --data-root URL`.
+
+They are the dataset's own, uncropped and at its resolution, on the frames of the task's evaluation clips.
+A task with several clips a video has a sample `<id>#<clip>` for each.
+"""
 
 from __future__ import annotations
 
@@ -47,11 +51,12 @@ class DatasetSource(Source):
 
     def __init__(self, name: str, dataset: Dataset, kind: Kind, task: Entry) -> None:
         self.name = name
-        self.ids = check_ids(name, dataset.sample_ids())
         self._dataset = dataset
         self._kind = kind
         self._kind_name = str(task.spec.kind).rpartition("/")[2]
         self._clip: ClipSampling = task.spec.evaluate_clip
+        self._places = _clips(check_ids(name, dataset.sample_ids()), self._clip)
+        self.ids = check_ids(name, self._places)
         self._total = hashlib.sha256()
         self.meta = self._first_meta()
 
@@ -64,8 +69,9 @@ class DatasetSource(Source):
         raise DataError(f"{self.name}: expected at least one sample that can be read, got none.")
 
     def _targets(self, sample_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        frames = clip_frames(self._clip, self._dataset.num_frames(sample_id))
-        sample = self._dataset.load(sample_id, frames)
+        own_id, clip = self._places[sample_id]
+        frames = clip_frames(self._clip, self._dataset.num_frames(own_id), clip)
+        sample = self._dataset.load(own_id, frames)
         if self._kind_name not in sample.targets:
             got = ", ".join(sample.targets) or "none"
             raise DataError(
@@ -92,17 +98,28 @@ class DatasetSource(Source):
         return self._total.hexdigest()
 
 
-def clip_frames(clip: ClipSampling, length: int) -> Sequence[int]:
+def _clips(sample_ids: Sequence[str], clip: ClipSampling) -> dict[str, tuple[str, int]]:
+    """Return each clip's id with the sample and the number of the clip in it."""
+    if clip.start != "even" or clip.clips == 1:
+        return {sample_id: (sample_id, 0) for sample_id in sample_ids}
+    return {f"{sample_id}#{number}": (sample_id, number) for sample_id in sample_ids for number in range(clip.clips)}
+
+
+def clip_frames(clip: ClipSampling, length: int, number: int = 0) -> Sequence[int]:
     """Return the frames of an evaluation clip; one that is longer than its video repeats the last frame.
 
+    Args:
+        length: frames of the video.
+        number: which of `clip.clips` evenly spaced ones.
+
     Raises:
-        UsageError: the clip has no fixed start, or a sample has several.
+        UsageError: the clip has no fixed start.
     """
-    span = (clip.frames - 1) * clip.stride + 1
-    if clip.start not in ("first", "center"):
+    room = max(0, length - (clip.frames - 1) * clip.stride - 1)
+    starts = {"first": 0, "center": room // 2, "even": round(room * (number + 0.5) / clip.clips)}
+    if clip.start not in starts:
         raise UsageError(
-            f"evaluation clip: expected start 'first' or 'center', one clip a sample, got {clip.start!r}. "
+            f"evaluation clip: expected a start of {', '.join(starts)}, got {clip.start!r}. "
             "Export the targets of your clips to a file, and score against it."
         )
-    start = max(0, (length - span) // 2) if clip.start == "center" else 0
-    return [min(start + i * clip.stride, length - 1) for i in range(clip.frames)]
+    return [min(starts[clip.start] + i * clip.stride, length - 1) for i in range(clip.frames)]
