@@ -5,6 +5,7 @@ import types
 from collections.abc import Callable, Iterable
 
 import pytest
+
 from probe4d.testing import CheckResult
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from probe4d.errors import UsageError
 from probe4d.testing import Checked, CheckResult, Report, check_spec
 from probe4d.testing.battery import Battery, Checks

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from probe4d import BackboneSpec
 from probe4d.errors import DataError, UsageError
 from probe4d.testing import check_backbone
@@ -131,7 +132,9 @@ FAULTS = {
 def spec(target, **facts):
     grid = {"time": TIME, "space": SPACE, "channels": CHANNELS}
     size = {"frames": FRAMES, "height": SIZE, "width": SIZE}
-    return BackboneSpec(**{"name": "toy", "target": target, "input": size, "tokens": grid, "params": 0, "depth": DEPTH, **facts})
+    return BackboneSpec(
+        **{"name": "toy", "target": target, "input": size, "tokens": grid, "params": 0, "depth": DEPTH, **facts}
+    )
 
 
 def test_a_sound_backbone_passes_everything_but_the_switch_that_it_lacks(target_of):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from probe4d import DatasetSpec
 from probe4d.contracts import Sample
 from probe4d.errors import DataError

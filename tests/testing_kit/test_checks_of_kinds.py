@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from probe4d import KindSpec
 from probe4d.contracts import Field, MetaKey
 from probe4d.errors import DataError

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from probe4d import MetricSpec, MetricValue
 from probe4d.testing import check_metric
 

@@ -1,6 +1,7 @@
 """The kit passes a sound runner, and finds each fault by the check that names it."""
 
 import pytest
+
 from probe4d import RunnerSpec
 from probe4d.testing import check_runner
 

@@ -3,6 +3,7 @@
 import click
 import pytest
 from attrs import evolve, field, frozen
+
 from probe4d import (
     AggregateSpec,
     ClipSampling,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from probe4d import BackboneSpec
 from probe4d.testing import check_backbone
 

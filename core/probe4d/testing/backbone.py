@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import attrs
 import numpy as np
 
 from probe4d.contracts import FrozenBackbone, Layer, TrainableBackbone
 from probe4d.errors import Probe4dError
-from probe4d.registry import Entry, Registry
-from probe4d.specs import BackboneSpec
 from probe4d.testing.arrays import (
     equal,
     is_float,
@@ -25,7 +22,7 @@ from probe4d.testing.arrays import (
 )
 from probe4d.testing.battery import Checks
 from probe4d.testing.result import require, skip
-from probe4d.testing.subject import Given, Subject
+from probe4d.testing.subject import Subject
 from probe4d.testing.writes import no_writes
 
 __all__ = ["AGREEMENT", "FROZEN", "TRAINABLE", "BackboneSubject"]
@@ -35,10 +32,6 @@ LARGE = 50_000_000  # parameters; above it, a random initialisation costs more t
 
 class BackboneSubject(Subject):
     """A backbone with random weights, in its small configuration where one is given."""
-
-    def __init__(self, entry: Entry, registry: Registry, given: Given) -> None:
-        changes = given.small.get(entry.spec.name, {})
-        super().__init__(attrs.evolve(entry, spec=_shrunk(entry.spec, changes)), registry, given)
 
     def construct(self, **kwargs: Any) -> Any:
         """Return a new backbone with random weights of seed 0."""
@@ -70,13 +63,6 @@ class BackboneSubject(Subject):
     def params(self) -> Any:
         """The parameters of key 0."""
         return self.product.init(need_jax().random.key(0))
-
-
-def _shrunk(spec: BackboneSpec, changes: Mapping[str, Any]) -> BackboneSpec:
-    fields = dict(changes)
-    if "options" in fields:
-        fields["options"] = {**spec.options, **fields["options"]}
-    return attrs.evolve(spec, **fields)
 
 
 FROZEN: Checks[BackboneSubject] = Checks()

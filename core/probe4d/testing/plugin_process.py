@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from attrs import asdict
 
 from probe4d import loader
 from probe4d import registry as registries
+from probe4d.errors import UsageError
 from probe4d.registry import Entry, Registry
+from probe4d.testing.battery import Battery
 from probe4d.testing.light import heavy_imports
 from probe4d.testing.result import CheckResult
 
 __all__ = ["LOADING", "main"]
 
 LOADING = ("plugin_loads", "entry_module_is_light", "something_is_provided")
+DECLARATION = "declaration_is_read"
 
 
 class Events:
@@ -73,33 +77,42 @@ def _problems(record: loader.PluginRecord, heavy: dict[str, str]) -> tuple[str, 
 
 
 def _check_specs(name: str, module: str, point: importlib.metadata.EntryPoint, events: Events) -> None:
-    from probe4d.testing.conformance import battery, checks_of
-    from probe4d.testing.declared import declared_by, expected_of
-
-    registry = _registry(name, point)
-    entries = [entry for category in loader.HOOKS for entry in registry.entries(category) if entry.plugin == name]
-    given, expected = declared_by(importlib.import_module(module))
-    expected_of(expected, [_label(entry) for entry in entries])
-    planned = [(entry, check.name) for entry in entries for check in checks_of(entry.category, entry.spec)]
-    events.write("plan", checks=[[entry.category, entry.spec.name, check] for entry, check in planned])
-    batteries = {
-        _label(entry): battery(
-            entry.category,
-            entry.spec,
-            registry=registry,
-            given=given,
-            expected_failed_checks=expected.get(_label(entry)),
-        )
-        for entry in entries
-    }
-    for entry, check in planned:
+    try:
+        planned = list(_plan(name, module, _registry(name, point)))
+    except UsageError as error:
+        events.write("plan", checks=[["plugin", name, DECLARATION]])
+        result = CheckResult(name=DECLARATION, status="failed", reason=str(error))
+        events.write("result", category="plugin", name=name, result=asdict(result))
+        return
+    events.write("plan", checks=[[entry.category, entry.spec.name, check] for entry, _, check in planned])
+    for entry, checks, check in planned:
         events.write("start", category=entry.category, name=entry.spec.name, check=check)
-        result = batteries[_label(entry)].result(check)
+        result = checks.result(check)
         events.write("result", category=entry.category, name=entry.spec.name, result=asdict(result))
 
 
-def _label(entry: Entry) -> str:
-    return f"{entry.category}/{entry.spec.name}"
+def _plan(name: str, module: str, registry: Registry) -> Iterator[tuple[Entry, Battery[Any], str]]:
+    """Yield every check of every spec, none run yet.
+
+    Raises:
+        UsageError: the entry module declares something that nothing reads.
+    """
+    from probe4d.testing.conformance import battery
+    from probe4d.testing.declared import declared_by, expected_of
+
+    labelled = {
+        f"{category}/{entry.spec.name}": entry
+        for category in loader.HOOKS
+        for entry in registry.entries(category)
+        if entry.plugin == name
+    }
+    given, expected = declared_by(importlib.import_module(module))
+    expected_of(expected, list(labelled))
+    for label, entry in labelled.items():
+        failures = expected.get(label)
+        checks = battery(entry.category, entry.spec, registry=registry, given=given, expected_failed_checks=failures)
+        for check in checks.checks:
+            yield entry, checks, check
 
 
 def _registry(name: str, point: importlib.metadata.EntryPoint) -> Registry:

@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from probe4d import loader
 from probe4d import registry as registries
@@ -15,7 +15,7 @@ from probe4d.registry import Entry, Registry
 from probe4d.specs import KindSpec
 from probe4d.testing.result import CheckFailed, require, skip
 
-__all__ = ["Given", "Subject", "entry_of", "hermetic_registry"]
+__all__ = ["Given", "Subject", "entry_of", "hermetic_registry", "shrunk"]
 
 UNDER_TEST = "under-test"
 
@@ -27,8 +27,9 @@ class Given:
     Attributes:
         roots: where a dataset's files lie.
         splits: the splits to open, for a dataset that does not list its own.
-        small: fields of the spec to replace, so that a large backbone is checked in a small
+        small: fields of the spec to replace, so that something large is checked in a small
             configuration, as `{"vit-g": {"params": 1024, "options": {"width": 8}, "tokens": {…}}}`.
+            Anything but a backbone is named with its category: `"readouts/depth"`.
         tolerance: largest relative difference between a batch and its clips one by one.
     """
 
@@ -36,6 +37,17 @@ class Given:
     splits: Mapping[str, tuple[str, ...]] = field(factory=dict)
     small: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     tolerance: float = 1e-4
+
+
+def shrunk(entry: Entry, given: Given) -> Entry:
+    """Return the entry with its spec in the small configuration, where one is given."""
+    plain = entry.spec.name if entry.category == "backbones" else ""
+    changes = dict(given.small.get(f"{entry.category}/{entry.spec.name}") or given.small.get(plain, {}))
+    if not changes:
+        return entry
+    if "options" in changes:
+        changes["options"] = {**entry.spec.options, **changes["options"]}
+    return evolve(entry, spec=evolve(entry.spec, **changes))
 
 
 class Subject:
@@ -47,7 +59,7 @@ class Subject:
     """
 
     def __init__(self, entry: Entry, registry: Registry, given: Given) -> None:
-        self.entry = entry
+        self.entry = shrunk(entry, given)
         self.registry = registry
         self.given = given
         self._product: Any = None
