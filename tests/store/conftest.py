@@ -20,3 +20,9 @@ def toy() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out `fsync`: it matters when the power fails, and here it only takes time."""
+    monkeypatch.setattr("os.fsync", lambda _: None)

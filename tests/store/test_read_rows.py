@@ -59,7 +59,7 @@ def test_rows_that_are_not_there_are_refused(rows, filled):
 def test_layers_and_fields_that_are_not_there_are_named(filled):
     with pytest.raises(UsageError, match=r"expected one of layers/0\.5/features, .*got 'layers/0\.9/features'"):
         filled[0].read([0], 0.9)
-    with pytest.raises(UsageError, match="expected a layer of 0.5, 12, got '0.9'"):
+    with pytest.raises(UsageError, match=r"expected a layer of 0.5, 12, got '0.9'"):
         filled[0].batches([[0]], layers=[0.9])
     with pytest.raises(UsageError, match="expected a target of label, tracks, visible, got 'mask'"):
         filled[0].batches([[0]], fields=["mask"])
@@ -108,7 +108,7 @@ def test_without_the_crc_instruction_sha256_verifies(filled, monkeypatch):
     content = bytearray(file.read_bytes())
     content[9] ^= 1
     file.write_bytes(content)
-    with pytest.raises(StoreDamageError, match="expected bytes of checksum [0-9a-f]{64}"):
+    with pytest.raises(StoreDamageError, match=r"expected bytes of checksum [0-9a-f]{64}"):
         store.read([0], 12)
 
 

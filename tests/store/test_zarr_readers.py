@@ -94,7 +94,7 @@ def test_a_flipped_bit_is_found_by_zarr_too(toy, tmp_path):
         by_zarr(store, "layers/0.5/features")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     samples=st.integers(1, 9),
     per_shard=st.integers(1, 5),
