@@ -109,7 +109,7 @@ def per_sample_lines(score: Score) -> str:
 def table_text(score: Score) -> str:
     """Return the answer for people: aligned columns, then what was left out and counted."""
     head = [score.task or score.kind, f"{score.samples} sample{'' if score.samples == 1 else 's'}"]
-    head += [f"{name} {value}" for name, value in score.settings.items() if name in ("match", "align") and value]
+    head += _how(score.settings)
     rows = [_row(name, score) for name in score.values]
     titles = ["value", "score", "95 % interval"] + (
         ["other", "difference", "95 % interval", "verdict"] if score.against else []
@@ -120,6 +120,14 @@ def table_text(score: Score) -> str:
     if noted := {name: count for name, count in score.counts.items() if count}:
         sections.append("counted: " + ", ".join(f"{name} {count:g}" for name, count in noted.items()))
     return "\n\n".join(sections)
+
+
+def _how(settings: Mapping[str, Any]) -> list[str]:
+    """Return what of the settings makes other values of the same files."""
+    told = [f"match {settings['match']}"] if "match" in settings else []
+    if settings.get("align", "none") != "none":
+        told.append(f"align {settings['align']}" + (f" per {settings['align_per']}" if "align_per" in settings else ""))
+    return told
 
 
 def _row(name: str, score: Score) -> list[str]:
