@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from probe4d_datasets.files import Location, local_path, open_binary
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Threads", "checksum", "decoder_version", "open_video", "rgb"]
+__all__ = ["Threads", "checksum", "decoder_version", "open_video", "rgb_converter"]
 
 Threads = Literal["none", "auto"]
 
@@ -79,12 +79,21 @@ def checksum(frame: Any) -> int:
     return value
 
 
-def rgb(frame: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return the frame as `(h, w, 3)` uint8, upright where the container states a rotation."""
-    import numpy as np
+def rgb_converter() -> Callable[[Any], np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Return a function from decoded frames to `(h, w, 3)` uint8, upright where the container states a rotation.
 
-    image = frame.to_ndarray(format="rgb24")
-    return np.rot90(image, k=round(frame.rotation / 90) % 4) if frame.rotation else image
+    It serves the frames of one video: the scaler that it holds is set up once, not once a frame.
+    """
+    import numpy as np
+    from av.video.reformatter import VideoReformatter
+
+    reformatter = VideoReformatter()
+
+    def convert(frame: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        image = np.asarray(reformatter.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
+        return np.rot90(image, k=round(frame.rotation / 90) % 4) if frame.rotation else image
+
+    return convert
 
 
 def _av() -> Any:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from probe4d.errors import DataError
-from probe4d_datasets.decoder import Threads, checksum, open_video, rgb
+from probe4d_datasets.decoder import Threads, checksum, open_video, rgb_converter
 from probe4d_datasets.files import Location
 from probe4d_datasets.video_index import VideoIndex, video_index
 
@@ -59,6 +59,7 @@ def read_frames(
         places.setdefault(frame, []).append(place)
 
     missing = set(places)
+    rgb = rgb_converter()
 
     def take(found: Iterator[tuple[int, Any]]) -> None:
         for position, picture in found:
