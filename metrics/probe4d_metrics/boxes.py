@@ -37,17 +37,19 @@ def box_iou(pred_boxes: Array, target_boxes: Array) -> Array:
         raise ValueError(f"boxes: expected two arrays of one shape (..., 4), got {pred.shape} and {target.shape}.")
     flat = pred.reshape(-1, 4), target.reshape(-1, 4)
     iou = np.empty(len(flat[0]))
-    room = np.empty((2, 4 * min(BLOCK, len(iou))))
+    room, areas = np.empty((2, 4 * min(BLOCK, len(iou)))), np.empty((2, min(BLOCK, len(iou))))
     for start in range(0, len(iou), BLOCK):
         part = slice(start, start + BLOCK)
         edges = [np.ascontiguousarray(boxes[part], dtype=np.float64).reshape(-1) for boxes in flat]
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            _iou_of_rows(edges[0], edges[1], room[:, : edges[0].size], iou[part])
+            _iou_of_rows(edges[0], edges[1], room[:, : edges[0].size], areas[:, : len(iou[part])], iou[part])
     return iou.reshape(pred.shape[:-1])
 
 
-def _iou_of_rows(pred: Array, target: Array, room: Array, out: Array) -> None:
-    """Write the IoU of boxes that lie one after the other, `(4 * boxes,)`; `room (2, 4 * boxes)` is to work in.
+def _iou_of_rows(pred: Array, target: Array, room: Array, areas: Array, out: Array) -> None:
+    """Write the IoU of boxes that lie one after the other, `(4 * boxes,)`.
+
+    `room (2, 4 * boxes)` and `areas (2, boxes)` are to work in.
 
     All four edges go through each operation in one run. Then a number two places on, less the one here,
     is a side for the first two of four places, and of no use for the others.
@@ -55,14 +57,15 @@ def _iou_of_rows(pred: Array, target: Array, room: Array, out: Array) -> None:
     low, high = room
     np.subtract(pred[2:], pred[:-2], out=low[:-2])
     np.subtract(target[2:], target[:-2], out=high[:-2])
-    union = low[0::4] * low[1::4]
-    union += high[0::4] * high[1::4]
+    np.multiply(low[0::4], low[1::4], out=areas[0])
+    np.multiply(high[0::4], high[1::4], out=areas[1])
+    areas[0] += areas[1]
     np.maximum(pred, target, out=low)
     np.minimum(pred, target, out=high)
     overlap = np.subtract(high[2:], low[:-2], out=low[:-2])
     np.maximum(overlap, 0.0, out=overlap)  # an inverted box overlaps nothing; NaN stays
     np.multiply(overlap[0::4], overlap[1::4], out=out)
-    _over_union(union, out)
+    _over_union(areas[0], out)
 
 
 def pairwise_iou(pred_boxes: Array, target_boxes: Array) -> Array:
