@@ -32,6 +32,7 @@ BUILTIN = {
     "leaderboard": ("probe4d.commands.leaderboard:command", "Show the results of runs in one table."),
     "score": ("probe4d.commands.score:command", "Score predictions that any program made."),
     "data": ("probe4d.commands.data:command", "Look at the samples of datasets."),
+    "cache": ("probe4d.commands.cache:command", "List, verify, prune and export cached features."),
     "features": ("probe4d_runners.features:command", "Write the features that a backbone has of your videos."),
     "plugins": ("probe4d.commands.plugins:command", "List, check, make and install plugins."),
     "doctor": ("probe4d.commands.doctor:command", "Say what is wrong with this install."),
