@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 from probe4d.builtin.runners_specs import RUNNERS
 from probe4d.contracts import Unit
 from probe4d.errors import UsageError
