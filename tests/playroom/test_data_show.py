@@ -71,7 +71,8 @@ def test_show_prepares_the_split_when_asked(tmp_path, monkeypatch):
         (["playroom:val[val-00001]", *SMALL], DataError, "Did you mean 'val-00001"),
         (["playroom:vall[0]"], UsageError, "Did you mean 'val'"),
         (["playroom:val[0]", "--set", "size"], UsageError, "expected KEY=VALUE"),
-        (["playroom:val[0]", "--set", "colour=3"], UsageError, "colour"),
+        (["playroom:val[0]", "--set", "frame=3"], UsageError, "got 'frame'. Did you mean 'frames'?"),
+        (["playroom:val[0]", "--set", "size=3", "--set", "size.h=3"], UsageError, "sets a part of 'size'"),
         (["playroom:val[0]", "--root", "/data"], UsageError, "root: expected none"),
     ],
 )
@@ -79,6 +80,16 @@ def test_show_says_what_is_wrong(arguments, error, message):
     result = show(*arguments)
     assert isinstance(result.exception, error)
     assert message in str(result.exception)
+
+
+def test_settings_are_toml_values_words_and_parts_of_tables():
+    given = ("size=[24, 32]", "cache=false", "textures=photo", 'rule={by = "file"}', "rule.share=0.5")
+    assert data._options(given) == {
+        "size": [24, 32],
+        "cache": False,
+        "textures": "photo",
+        "rule": {"by": "file", "share": 0.5},
+    }
 
 
 def test_an_empty_dataset_selects_nothing():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,26 @@ def show(sample: str, output: Path | None, root: str | None, settings: tuple[str
     options: dict[str, Any] = {"split": split, **_options(settings)}
     if root is not None:
         options["root"] = root
-    try:
-        opened = make(entry, **options)
-    except TypeError as error:
-        raise UsageError(f"{entry.name}: {error}. `probe4d info {entry.spec.name}` says what it takes.") from error
+    opened = _open(entry, options)
     if prepare:
         _prepare(opened, entry.name)
     found = opened.load(_sample_id(opened.sample_ids(), which, f"{dataset}:{split}"))
     file = output or Path(f"{entry.spec.name}-{split}-{re.sub(r'[^A-Za-z0-9._-]', '_', found.id)}.png")
     _draw(found, file)
     click.echo(str(file))
+
+
+def _open(entry: Entry, options: Mapping[str, Any]) -> Any:
+    """Return the dataset; an option that it does not take is an error with the nearest name."""
+    if not entry.unmet:  # else `make` says what to install
+        taken = inspect.signature(load_target(entry.spec.target, entry.name)).parameters
+        named = [name for name, parameter in taken.items() if parameter.kind is not parameter.VAR_KEYWORD]
+        if len(named) == len(taken) and (unknown := sorted(set(options) - set(named))):
+            raise UsageError(
+                f"{entry.name}: expected options among {', '.join(named)}, got {unknown[0]!r}."
+                f"{did_you_mean(unknown[0], named)}"
+            )
+    return make(entry, **options)
 
 
 def _parse(sample: str) -> tuple[str, str, str]:
@@ -59,16 +70,22 @@ def _parse(sample: str) -> tuple[str, str, str]:
 
 
 def _options(settings: Sequence[str]) -> dict[str, Any]:
-    """Return `KEY=VALUE`s with values read as TOML; what is no TOML value is a string."""
+    """Return `KEY=VALUE`s with values read as TOML; what is no TOML value is a string. `a.b=1` sets b of a."""
     options: dict[str, Any] = {}
     for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or not key.isidentifier():
+        path, equals, value = setting.partition("=")
+        *outer, key = path.split(".")
+        if not equals or not all(part.isidentifier() for part in (*outer, key)):
             raise UsageError(f"--set: expected KEY=VALUE, got {setting!r}.")
+        table = options
+        for part in outer:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise UsageError(f"--set: {setting!r} sets a part of {part!r}, which has a value. Drop one of the two.")
         try:
-            options[key] = tomllib.loads(f"value = {value}")["value"]
+            table[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            options[key] = value
+            table[key] = value
     return options
 
 
