@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
@@ -13,6 +14,7 @@ from attrs import frozen
 __all__ = ["Leaf", "Table", "axes_of", "dense", "embedding", "init_params", "kernels_of", "norm"]
 
 Table: TypeAlias = Mapping[str, Any]  # a nested mapping of Leaf
+_Drawn: TypeAlias = tuple[tuple[int, ...], str, int]  # shape, start, fan-in
 
 
 @frozen
@@ -62,24 +64,29 @@ def _is_leaf(node: Any) -> bool:
     return isinstance(node, Leaf)
 
 
-def _start(leaf: Leaf, key: Any) -> Any:
-    if leaf.start == "zeros":
-        return jnp.zeros(leaf.shape, jnp.float32)
-    if leaf.start == "ones":
-        return jnp.ones(leaf.shape, jnp.float32)
-    if leaf.start == "normal":
-        return 0.02 * jax.random.normal(key, leaf.shape, jnp.float32)
-    fan_in = math.prod(leaf.shape[: leaf.inputs])
+def _start(leaf: _Drawn, key: Any) -> Any:
+    shape, start, fan_in = leaf
+    if start == "zeros":
+        return jnp.zeros(shape, jnp.float32)
+    if start == "ones":
+        return jnp.ones(shape, jnp.float32)
+    if start == "normal":
+        return 0.02 * jax.random.normal(key, shape, jnp.float32)
     # 0.8796 is the standard deviation of a normal cut off at two of its own.
     std = 1 / math.sqrt(fan_in) / 0.87962566103423978
-    return std * jax.random.truncated_normal(key, -2.0, 2.0, leaf.shape, jnp.float32)
+    return std * jax.random.truncated_normal(key, -2.0, 2.0, shape, jnp.float32)
+
+
+@partial(jax.jit, static_argnums=0)
+def _start_all(leaves: tuple[_Drawn, ...], key: Any) -> list[Any]:
+    return [_start(leaf, each) for leaf, each in zip(leaves, jax.random.split(key, len(leaves)), strict=True)]
 
 
 def init_params(table: Table, key: Any) -> Any:
     """Return float32 parameters as the table says, each from a key of its own."""
     leaves, structure = jax.tree.flatten(table, is_leaf=_is_leaf)
-    keys = jax.random.split(key, len(leaves))
-    return jax.tree.unflatten(structure, [_start(leaf, each) for leaf, each in zip(leaves, keys, strict=True)])
+    drawn = tuple((leaf.shape, leaf.start, math.prod(leaf.shape[: leaf.inputs])) for leaf in leaves)
+    return jax.tree.unflatten(structure, _start_all(drawn, key))
 
 
 def axes_of(table: Table) -> Any:

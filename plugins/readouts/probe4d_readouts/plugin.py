@@ -17,6 +17,7 @@ READOUTS = (
         summary="one learned query -> class logits; softmax cross-entropy",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
+        sizes=("width", "heads"),
     ),
     ReadoutSpec(
         name="pose",
@@ -25,6 +26,7 @@ READOUTS = (
         summary="one learned query on the first and last frame -> [R|t]; L2",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
+        sizes=("width", "heads"),
     ),
     ReadoutSpec(
         name="points",
@@ -33,6 +35,7 @@ READOUTS = (
         summary="a query point, one query per 2 frames -> x, y, visibility, certainty; Huber + BCE",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
+        sizes=("width", "heads"),
     ),
     ReadoutSpec(
         name="depth",
@@ -41,6 +44,7 @@ READOUTS = (
         summary="one query per 2x8x8 patch -> metres per pixel; masked L2",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
+        sizes=("width", "heads"),
     ),
     ReadoutSpec(
         name="boxes",
@@ -49,6 +53,7 @@ READOUTS = (
         summary="a first-frame box -> one box per frame; masked L2",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
+        sizes=("width", "heads"),
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -65,6 +66,7 @@ def trunk_table(config: TrunkConfig, dims: Dims) -> dict[str, dict[str, Leaf]]:
     }
 
 
+@partial(jax.jit, static_argnums=0)
 def run_trunk(config: TrunkConfig, params: Mapping[str, Any], features: Any, queries: Any | None) -> Any:
     """Return `(b, q, outputs)` float32.
 
