@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from probe4d.errors import DataError, MissingExtraError, NothingSelectedError, UsageError, did_you_mean
-from probe4d.registry import find, load_target, make
+from probe4d.registry import Entry, find, load_target, make
 from probe4d.requirements import unmet
 
 WHICH = re.compile(r"(?P<dataset>[^:\[\]]+):(?P<split>[^\[\]]+)\[(?P<sample>.+)\]")
