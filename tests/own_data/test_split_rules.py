@@ -62,21 +62,28 @@ def test_by_fraction_keeps_the_shares_and_depends_on_the_seed() -> None:
     assert rule.select("val", items, HERE) != ByFraction(parts=rule.parts, seed=1).select("val", items, HERE)
 
 
-@given(st.integers(1, 5000), st.floats(0.05, 0.5), st.floats(0.05, 0.3), st.floats(0, 0.2))
-def test_by_time_splits_share_no_frame_and_keep_their_distance(n: int, train: float, val: float, gap: float) -> None:
-    rule = ByTime(parts={"train": train, "val": val}, gap=gap)
-    assert rule.span("train", n)[0] == 0
-    assert rule.span("val", n)[1] == n
-    assert rule.span("val", n)[0] - rule.span("train", n)[1] >= gap * n - 2
-    assert rule.span("train", n)[1] <= rule.span("val", n)[0]
+@given(st.integers(1, 5000), st.lists(st.floats(0, 1), min_size=4, max_size=4, unique=True))
+def test_by_time_splits_share_no_frame_and_keep_their_distance(length: int, edges: list[float]) -> None:
+    a, b, c, d = sorted(edges)
+    rule = ByTime(spans={"val": [c, d], "train": [a, b]})
+    first, second = rule.span("train", length), rule.span("val", length)
+    assert 0 <= first[0] <= first[1] <= second[0] <= second[1] <= length
+    assert second[0] - first[1] >= (c - b) * length - 1
 
 
-def test_by_time_parts_are_what_they_say() -> None:
-    rule = read_rule({"by": "time", "parts": {"train": 0.6, "val": 0.3}, "gap": 0.1})
+def test_by_time_spans_are_shares_of_each_item() -> None:
+    rule = read_rule({"by": "time", "spans": {"train": [0, 0.6], "val": [0.7, 1]}})
     assert (rule.span("train", 100), rule.span("val", 100)) == ((0, 60), (70, 100))
-    three = ByTime(parts={"train": 0.5, "val": 0.1, "test": 0.1}, gap=0.05)
-    assert [three.span(split, 1000) for split in three.parts] == [(0, 500), (550, 650), (900, 1000)]
-    assert ByTime(parts={"train": 0.25}).span("train", 8) == (0, 2)
+    assert (rule.span("train", 7), rule.span("val", 7)) == ((0, 4), (5, 7))
+    assert ByTime(spans={"a": [0, 0.5], "b": [0.5, 1]}).span("b", 9) == (4, 9)
+    with pytest.raises(UsageError, match=r"split: expected train, val, got 'vall'\. Did you mean 'val'"):
+        rule.select("vall", ITEMS, HERE)
+
+
+def test_the_order_of_a_table_means_nothing() -> None:
+    one, other = ({"train": 0.5, "dev": 0.2, "val": 0.3}, {"val": 0.3, "dev": 0.2, "train": 0.5})
+    for split in one:
+        assert ByFraction(parts=one).select(split, ITEMS, HERE) == ByFraction(parts=other).select(split, ITEMS, HERE)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +102,13 @@ def test_by_time_parts_are_what_they_say() -> None:
         ({"by": "fraction", "parts": {}}, "above 0"),
         ({"by": "fraction", "parts": {"a": True}}, "above 0"),
         ({"by": "fraction", "parts": {"a": 0.5}, "seed": 1.5}, r"seed: expected an integer, got 1\.5"),
-        ({"by": "time", "parts": {"a": 0.6, "b": 0.4}}, r"expected parts and gaps of 1 at most together, got 1\.1"),
-        ({"by": "time", "parts": {"a": 0.6}, "gap": -0.1}, "gap: expected a share from 0 to 1"),
+        ({"by": "time", "spans": {"a": [0, 0.6], "b": [0.5, 1]}}, "shares from 0 to 1 that do not overlap"),
+        ({"by": "time", "spans": {"a": [0.6, 0.2]}}, r"rule \(by time\)\.spans: expected split = \[start, stop\]"),
+        ({"by": "time", "spans": {"a": [0, 1.5]}}, "shares from 0 to 1"),
+        ({"by": "time", "spans": {"a": 0.5}}, "shares from 0 to 1"),
+        ({"by": "time", "spans": {"a": [0, True]}}, "shares from 0 to 1"),
+        ({"by": "time", "spans": {}}, "shares from 0 to 1"),
+        ({"by": "time", "parts": {"a": 0.6}}, "expected spans, got 'parts'"),
         ({"by": "list", "files": {"a": 3}}, "files: expected a table of split = text"),
     ],
 )

@@ -46,7 +46,7 @@ def test_frames_come_in_the_order_asked_for(put: Callable[..., Path]) -> None:
 
 def test_each_video_a_class_and_the_splits_by_time(put: Callable[..., Path]) -> None:
     root = put("street.mp4", "city.mp4", frames=40)
-    options = {"label": "file", "rule": {"by": "time", "parts": {"train": 0.5, "val": 0.25}, "gap": 0.1}}
+    options = {"label": "file", "rule": {"by": "time", "spans": {"train": [0, 0.5], "val": [0.75, 1]}}}
     train = VideoFolder(root, "train", windows={"frames": 8, "every": 4}, **options)
     val = VideoFolder(root, "val", windows={"frames": 5}, **options)
     assert train.sample_ids() == tuple(f"{v}.mp4@{s}-{s + 8}" for v in ("city", "street") for s in (0, 4, 8, 12))

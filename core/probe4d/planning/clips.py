@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +12,7 @@ from attrs import field, frozen
 
 from probe4d.contracts import Dataset
 from probe4d.errors import NothingSelectedError, UsageError, did_you_mean
-from probe4d.registry import Entry, Registry, make
+from probe4d.registry import Entry, Registry, load_target, make
 from probe4d.specs import ClipSampling, DataRef, DatasetSpec
 from probe4d.suites import Suite
 
@@ -22,14 +24,14 @@ class Clips:
     """Samples of a split and how clips are cut from them; hashable, so that tasks may share one.
 
     Attributes:
-        dataset: canonical name; `options` what it is opened with, as sorted pairs.
+        dataset: canonical name; `options` what it is opened with, as sorted pairs of name and JSON.
         version: of the distribution that reads it, with the dataset's own revision where it has one.
         views: seed of each view of a sample.
     """
 
     dataset: str
     split: str
-    options: tuple[tuple[str, Any], ...]
+    options: tuple[tuple[str, str], ...]
     version: str
     sampling: ClipSampling
     views: tuple[int, ...]
@@ -38,7 +40,7 @@ class Clips:
     def arguments(self) -> dict[str, Any]:
         """Return what a unit needs to cut them, as plain JSON values; `ids` are the unit's own."""
         return {
-            "data": {"dataset": self.dataset, "split": self.split, "options": _thawed(dict(self.options))},
+            "data": {"dataset": self.dataset, "split": self.split, "options": _thawed(self.options)},
             "clip": attrs.asdict(self.sampling),
             "views": list(self.views),
         }
@@ -104,23 +106,34 @@ def _suite_options(suite: Suite, entry: Entry, split: str) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for name in (spec.name, entry.name):
         table = suite.data.get(name, {})
-        said.update({key: value for key, value in table.items() if not isinstance(value, Mapping)})
+        own: Mapping[str, Any] = {}
         for key, value in table.items():
-            if isinstance(value, Mapping) and spec.splits and key not in spec.splits:
+            if not isinstance(value, Mapping) or (key not in spec.splits and key in _parameters(entry)):
+                said[key] = value
+            elif spec.splits and key not in spec.splits:
                 near = did_you_mean(key, spec.splits)
                 raise UsageError(f"suite {suite.name!r}: data.{name}.{key}: {name} has no such split.{near}")
-        said.update(table.get(split, {}))
+            elif key == split:
+                own = value
+        said.update(own)
     return said
 
 
-def _frozen(value: Any) -> Any:
-    """Return mappings and lists as sorted tuples, so that they can be hashed."""
+def _parameters(entry: Entry) -> frozenset[str]:
+    """Return the options that a dataset takes by name: a table may be one of them, or a split's options."""
+    return frozenset(inspect.signature(load_target(entry.spec.target)).parameters)
+
+
+def _frozen(options: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return options as sorted pairs of name and JSON text, which can be hashed and lose nothing."""
+    return tuple(sorted((key, json.dumps(_plain(value), sort_keys=True)) for key, value in options.items()))
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return tuple(sorted((key, _frozen(item)) for key, item in value.items()))
-    if isinstance(value, (list, tuple)):
-        return tuple(_frozen(item) for item in value)
-    return value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _thawed(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+def _thawed(options: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    return {key: json.loads(text) for key, text in options}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
@@ -29,9 +30,20 @@ def _shares(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise UsageError(f"{attribute.name}: expected split = share, above 0 and 1 at most together, got {value!r}.")
 
 
-def _share(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise UsageError(f"{attribute.name}: expected a share from 0 to 1, got {value!r}.")
+def _spans(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    pairs = sorted(_pair(item) for item in value.values()) if isinstance(value, Mapping) else []
+    right = all(0 <= start < stop <= 1 for start, stop in pairs)
+    if not pairs or not right or any(a[1] > b[0] for a, b in itertools.pairwise(pairs)):
+        raise UsageError(
+            f"{attribute.name}: expected split = [start, stop], shares from 0 to 1 that do not overlap, got {value!r}."
+        )
+
+
+def _pair(value: Any) -> tuple[float, float]:
+    """Return two numbers, or what lies in no range."""
+    if isinstance(value, list | tuple) and len(value) == 2 and all(type(v) in (int, float) for v in value):
+        return float(value[0]), float(value[1])
+    return -1.0, -1.0
 
 
 def _whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -118,7 +130,7 @@ class ByFraction(_WholeItems):
     def _split_of(self, item: str) -> str | None:
         digest = hashlib.sha256(f"{self.seed}/{item}".encode()).digest()
         place, edge = int.from_bytes(digest[:8], "big") / 2**64, 0.0
-        for split, share in self.parts.items():
+        for split, share in sorted(self.parts.items()):  # a TOML table has no order
             edge += share
             if place < edge:
                 return split
@@ -129,33 +141,22 @@ class ByFraction(_WholeItems):
 class ByTime:
     """Every item is in every split, with other frames of it.
 
-    The parts stand one after the other from the first frame, `gap` (a share of the item) apart;
-    the last one ends with the last frame.
+    `spans` gives each split its share of every item's length, as `{train = [0, 0.6], val = [0.7, 1]}`:
+    the first 60 %, then nothing, then the last 30 %. Neighbouring frames look alike: leave a gap.
     """
 
     by_time: ClassVar[bool] = True
-    parts: Mapping[str, float] = field(validator=_shares)
-    gap: float = field(default=0.1, validator=_share)
-
-    def __attrs_post_init__(self) -> None:
-        if (total := sum(self.parts.values()) + self.gap * (len(self.parts) - 1)) > 1 + 1e-9:
-            raise UsageError(f"parts: expected parts and gaps of 1 at most together, got {total:g}.")
+    spans: Mapping[str, Sequence[float]] = field(validator=_spans)
 
     def select(self, split: str, items: Sequence[str], root: Root) -> list[str]:
         """Return the items of the split: all."""
-        one_of("split", split, tuple(self.parts))
+        one_of("split", split, tuple(self.spans))
         return list(items)
 
     def span(self, split: str, length: int) -> tuple[int, int]:
         """Return the frames `[start, stop)` of an item of this length that belong to the split."""
-        start = 0.0
-        for name, share in self.parts.items():
-            if name == split:
-                break
-            start += share + self.gap
-        if len(self.parts) > 1 and split == list(self.parts)[-1]:
-            return round((1 - share) * length), length
-        return round(start * length), round((start + share) * length)
+        start, stop = self.spans[split]
+        return round(start * length), round(stop * length)
 
 
 Rule: TypeAlias = All | ByFolder | ByList | ByFraction | ByTime
@@ -165,7 +166,7 @@ RULES: Mapping[str, type[Any]] = MappingProxyType(
 
 
 def read_rule(value: Any) -> Rule:
-    """Return the rule of a table such as `{by = "time", parts = {train = 0.6, val = 0.3}}`.
+    """Return the rule of a table such as `{by = "time", spans = {train = [0, 0.6], val = [0.7, 1]}}`.
 
     Raises:
         UsageError: no such rule, or not such options.
