@@ -201,7 +201,8 @@ class MetaKey:
 
     Attributes:
         choices: the values it may have; empty where `type` says it.
-        type: `string`, `number`, `boolean`, `size` ([height, width]), `range` ([low, high]) or `strings`.
+        type: `string`, `number`, `boolean`, `size` ([height, width]), `range` ([low, high]) or
+            `names` (a list of them, or their number).
         default: taken where the file is silent.
         required: whether it must be stated, by the file or by `--meta`.
         agree: whether predictions and targets must state the same.

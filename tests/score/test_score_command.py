@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import subprocess
 import sys
@@ -274,3 +275,26 @@ def test_the_answer_does_not_depend_on_how_samples_are_batched(points):
     mixed = score("points", dict(sorted(predictions.items())), dict(sorted(ragged.items())), meta=points.stated)
     for sample_id, values in whole.per_sample.items():
         assert mixed.per_sample[sample_id] == values
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "options", "extra"),
+    [
+        ("zarr", "depth", ["--predictions", "P.zarr", "--targets", "T.zarr"], "zarr"),
+        ("pyarrow", "depth", ["--predictions", "P.parquet", "--targets", "T.parquet"], "parquet"),
+        ("PIL.Image", "depth", ["--format", "depth-png", "--predictions", "p", "--targets", "t"], "png"),
+        ("fsspec", "depth", ["--predictions", "memory://P.npz", "--targets", "memory://T.npz"], "zarr"),
+    ],
+)
+def test_a_container_without_its_extra_names_the_pip_line(module, kind, options, extra, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    ran = run(kind, *options)
+    assert (ran.code, ran.out) == (3, "")
+    assert f"pip install 'probe4d[{extra}]'" in ran.err
+
+
+def test_the_example_of_the_python_door_is_right():
+    from probe4d.scoring import api
+
+    result = doctest.testmod(api)
+    assert (result.attempted > 0, result.failed) == (True, 0)

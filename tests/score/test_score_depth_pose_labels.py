@@ -204,3 +204,18 @@ def test_logits_with_nan_are_wrong_and_counted():
     answer = score("labels", predictions, targets)
     assert answer.values["top1"] == 0.5
     assert answer.counts["nan_rows"] == 1
+
+
+@pytest.mark.parametrize("classes", [3, ["cat", "dog", "cow"]])
+def test_stated_classes_are_held_to(classes):
+    targets = {"a": {"label": np.array(2)}}
+    right = {"a": {"logits": np.array([0, 1, 2.0])}}
+    assert score("labels", right, targets, meta={"classes": classes}).values["top1"] == 1
+    with pytest.raises(DataError, match=r"expected 3, as meta\.classes says, got 2"):
+        score("labels", {"a": {"logits": np.zeros(2)}}, targets, meta={"classes": classes})
+    with pytest.raises(DataError, match="a class from 0 to 2, got 5"):
+        score("labels", {"a": {"label": np.array(5)}}, targets, meta={"classes": classes})
+    mixed = {"predictions.classes": ["cat", "cow", "dog"], "targets.classes": classes}
+    if classes != 3:
+        with pytest.raises(DataError, match="got others"):
+            score("labels", right, targets, meta=mixed)

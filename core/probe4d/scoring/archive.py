@@ -79,8 +79,8 @@ class Archive:
                 "Write it uncompressed (numpy.savez) or as zarr, or raise --max-array-bytes if it is to be trusted.",
             )
 
-    def read(self, info: zipfile.ZipInfo) -> bytes:
-        """Return the content of a member, its checksum verified."""
+    def read(self, info: zipfile.ZipInfo) -> memoryview:
+        """Return the content of a member, its checksum verified; a stored one without a second copy."""
         self.check_size(info)
         where = f"{self.path}: member {info.filename!r}"
         head = LOCAL_HEADER + len(info.filename) + SLACK
@@ -88,11 +88,11 @@ class Archive:
         begin = self._data_begin(where, raw)
         if len(raw) < begin + info.compress_size:
             raw = self.bytes.read(info.header_offset, begin + info.compress_size)
-        data = raw[begin : begin + info.compress_size]
+        data = memoryview(raw)[begin : begin + info.compress_size]
         if len(data) != info.compress_size:
             fail(where, f"{info.compress_size:,} bytes", f"{len(data):,}: the file is truncated")
         if info.compress_type == DEFLATED:
-            data = self._inflate(where, data, info.file_size)
+            data = memoryview(self._inflate(where, data, info.file_size))
         if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
             fail(where, "data that fit their checksum", "damaged data", "Write or copy the file anew.")
         return data
@@ -125,7 +125,7 @@ class Archive:
         return LOCAL_HEADER + int(name) + int(extra)
 
     @staticmethod
-    def _inflate(where: str, data: bytes, size: int) -> bytes:
+    def _inflate(where: str, data: memoryview, size: int) -> bytes:
         try:
             stream = zlib.decompressobj(-15)
             # One byte more than claimed shows a member that lies about its size; no more is made.

@@ -179,7 +179,9 @@ def _range(value: Any) -> tuple[float, float] | None:
     return pair if pair and pair[0] < pair[1] else None
 
 
-def _strings(value: Any) -> tuple[str, ...] | None:
+def _names(value: Any) -> tuple[str, ...] | int | None:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
     return tuple(value) if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value) else None
 
 
@@ -189,5 +191,5 @@ TYPES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "boolean": ("true or false", lambda value: value if isinstance(value, bool) else None),
     "size": ("[height, width], or 'same' where both files are in pixels of the same image", _size),
     "range": ("[low, high] with low < high", _range),
-    "strings": ("a list of text", _strings),
+    "names": ("a list of names, or how many there are", _names),
 }

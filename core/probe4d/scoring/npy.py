@@ -39,7 +39,7 @@ class NpyHeader:
 _known: dict[tuple[bytes, int], NpyHeader] = {}
 
 
-def read_header(where: str, data: bytes, limits: Limits, total: int) -> NpyHeader:
+def read_header(where: str, data: bytes | memoryview, limits: Limits, total: int) -> NpyHeader:
     """Return the header at the start of `data`.
 
     Args:
@@ -48,7 +48,7 @@ def read_header(where: str, data: bytes, limits: Limits, total: int) -> NpyHeade
     Raises:
         DataError: it is no `.npy`, holds objects or records, or does not fit `total` or the limits.
     """
-    if len(data) < 10 or not data.startswith(MAGIC):
+    if len(data) < 10 or bytes(data[:6]) != MAGIC:
         fail(where, "a .npy array", "other bytes", "Write the file with numpy.savez.")
     major = data[6]
     if major not in (1, 2, 3):
@@ -63,10 +63,11 @@ def read_header(where: str, data: bytes, limits: Limits, total: int) -> NpyHeade
         fail(where, f"a .npy header of at most {HEADER_BYTES} bytes", f"one of {length} bytes")
     if len(data) < end:
         fail(where, "a whole .npy header", "a truncated one")
-    key = (data[:end], limits.array_bytes)
+    head = bytes(data[:end])
+    key = (head, limits.array_bytes)
     header = _known.get(key)
     if header is None:
-        header = _parse(where, data[start:end], end, limits)
+        header = _parse(where, head[start:], end, limits)
         if len(_known) < 4096:
             _known[key] = header
     if end + header.nbytes != total:

@@ -51,7 +51,7 @@ def _read_array(archive: Archive, info: zipfile.ZipInfo, label: str) -> Array:
     where = f"{archive.path}: {label}"
     data = archive.read(info)
     header = read_header(where, data, archive.limits, len(data))
-    return array_of(header, memoryview(data)[header.offset :])
+    return array_of(header, data[header.offset :])
 
 
 def _read_meta(archive: Archive, info: zipfile.ZipInfo | None) -> Mapping[str, Any]:

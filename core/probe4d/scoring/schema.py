@@ -21,7 +21,7 @@ TYPES: dict[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},
     "size": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2, "maxItems": 2},
     "range": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
-    "strings": {"type": "array", "items": {"type": "string"}},
+    "names": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "integer", "minimum": 1}]},
 }
 ITEMS = {"b": "boolean", "i": "integer", "u": "integer", "f": "number", "U": "string", "S": "string"}
 

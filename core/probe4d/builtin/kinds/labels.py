@@ -14,7 +14,7 @@ __all__ = ["Labels"]
 
 Meta = Mapping[Role, Mapping[str, Any]]
 
-CLASSES = MetaKey(type="strings", agree=True, summary="the names of the classes, in the order of the logits")
+CLASSES = MetaKey(type="names", summary="the classes in the order of the logits, or how many there are")
 PREDICTIONS = {
     "logits": Field(
         dims="c", dtypes="f", required=False, finite=False, summary="a score per class; a row with NaN is wrong"
@@ -44,12 +44,11 @@ class Labels:
         given = [name for name in ("logits", "label") if name in predictions]
         if len(given) != 1:
             raise DataError(f"predictions.logits: expected either logits or label, got {given or 'neither'}.")
-        classes = [len(meta[role]["classes"]) for role in ("predictions", "targets") if "classes" in meta[role]]
+        classes = _stated(meta)
         if "logits" in predictions:
-            if classes and len(predictions["logits"]) != classes[0]:
-                count = len(predictions["logits"])
-                raise DataError(f"predictions.logits: expected {classes[0]} as meta.classes names, got {count}.")
             classes.append(len(predictions["logits"]))
+            if len(set(classes)) > 1:
+                raise DataError(f"predictions.logits: expected {classes[0]}, as meta.classes says, got {classes[-1]}.")
         _check_range("targets", int(targets["label"]), min(classes, default=None))
         if "label" in predictions:
             _check_range("predictions", int(predictions["label"]), min(classes, default=None))
@@ -57,8 +56,7 @@ class Labels:
 
     def worst(self, targets: Arrays, meta: Meta) -> Arrays:
         """Return logits of NaN, which are wrong for any label."""
-        classes = [len(meta[role]["classes"]) for role in meta if "classes" in meta[role]]
-        return {"logits": np.full(min(classes, default=int(targets["label"]) + 1), np.nan)}
+        return {"logits": np.full(min(_stated(meta), default=int(targets["label"]) + 1), np.nan)}
 
     def example(self, seed: int) -> tuple[Arrays, Arrays, Meta]:
         """Return logits of seven classes with the right one ahead."""
@@ -67,6 +65,20 @@ class Labels:
         logits = random.normal(0, 1, 7)
         logits[int(label)] = 9.0
         return {"logits": logits}, {"label": label}, {"predictions": {}, "targets": {}}
+
+
+def _stated(meta: Meta) -> list[int]:
+    """Return how many classes each file says that there are, where it says so.
+
+    Raises:
+        DataError: they disagree.
+    """
+    stated = [meta[role]["classes"] for role in ("predictions", "targets") if "classes" in meta.get(role, {})]
+    named = [classes for classes in stated if not isinstance(classes, int)]
+    counts = [classes if isinstance(classes, int) else len(classes) for classes in stated]
+    if len(set(counts)) > 1 or (len(named) == 2 and named[0] != named[1]):
+        raise DataError("predictions.label: expected the classes of the targets in meta.classes, got others.")
+    return counts
 
 
 def _check_range(role: str, label: int, classes: int | None) -> None:
