@@ -24,13 +24,14 @@ __all__ = ["command"]
 )
 def command(name: str, kind: str, output: Path) -> None:
     """Write a complete plugin called NAME: code that works, its tests, and what makes it installable."""
-    folder = write(name, kind, output)
+    written = write(name, kind, output)
+    folder = written if written.is_absolute() else f"./{written}"
     short = check_name(name)
     click.echo(f"Wrote {folder}. Next:")
     for line in (
         f"pip install -e '{folder}[{'jax,test' if KINDS[kind].needs_jax else 'test'}]'",
         f"probe4d info {short}/{short}",
         f"pytest {folder}",
-        f"probe4d plugins check {folder.name}",
+        f"probe4d plugins check {written.name}",
     ):
         click.echo(f"  {line}")

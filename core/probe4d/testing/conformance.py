@@ -92,6 +92,8 @@ def checks_of(category: str, spec: Any) -> list[Check[Any]]:
         if spec.frozen and spec.trainable:
             return AGREEMENT.all
         return TRAINABLE.all if spec.trainable else FROZEN.all
+    if category == "tasks" and not spec.target:
+        return [check for check in TASK.all if check.name != "target_imports"]
     return _kit(category).checks
 
 

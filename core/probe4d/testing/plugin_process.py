@@ -68,7 +68,8 @@ def _load(name: str, points: list[importlib.metadata.EntryPoint]) -> loader.Plug
 
 def _problems(record: loader.PluginRecord, heavy: dict[str, str]) -> tuple[str, str, str]:
     """Return what is wrong with loading, with imports and with what is provided; empty where nothing is."""
-    failed = f"{record.error}. {record.hint or ''}".strip() if record.status != "ok" else ""
+    remedy = f" Run: {record.hint}" if (record.hint or "").startswith("pip install") else ""
+    failed = f"{record.error}.{remedy}" if record.status != "ok" else ""
     lines = ", ".join(f"{package} at {line}" for package, line in heavy.items())
     weight = f"it imports {lines}. Move the import into the target's module." if heavy else ""
     provided = record.specs or "probe4d_on_record" in record.hooks

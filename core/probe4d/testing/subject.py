@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from probe4d import loader
 from probe4d import registry as registries
 from probe4d.contracts import Kind
+from probe4d.errors import MissingExtraError
 from probe4d.registry import Entry, Registry
 from probe4d.specs import KindSpec
 from probe4d.testing.result import CheckFailed, require, skip
@@ -73,11 +74,14 @@ class Subject:
         """Return a new object of the target.
 
         Raises:
-            CheckSkipped: a stated requirement is not installed.
+            CheckSkipped: something that it requires is not installed.
         """
         if missing := self.entry.unmet:
             skip(f"needs {', '.join(missing)}: {self.entry.install_line}")
-        return registries.make(self.entry, **kwargs)
+        try:
+            return registries.make(self.entry, **kwargs)
+        except MissingExtraError as error:
+            skip(str(error))
 
     @property
     def product(self) -> Any:
