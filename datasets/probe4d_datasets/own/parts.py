@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from attrs import field, frozen
 from probe4d.contracts import Sample
 from probe4d.errors import DataError, UsageError
 from probe4d_datasets.own.options import settings
-from probe4d_datasets.own.root import Root
+from probe4d_datasets.own.root import Root, under
 from probe4d_datasets.own.splits import Rule, read_rule
 
 __all__ = ["OwnDataset", "Part", "Windows"]
@@ -143,6 +144,20 @@ class OwnDataset(ABC):
         )
         where = {"root": self.root.url, "item": part.item, "start": part.start, "frames": wanted}
         return Sample(id=sample_id, video=video, targets=targets, provenance=where | dict(provenance))
+
+    @property
+    def revision(self) -> str:
+        """A digest of the state of the files that the split is made of, for the address of cached features."""
+        states = self.root.states()
+        files = sorted(states)
+        items = {part.item for part in self._parts.values()}
+        mine = {name for item in items for name in under(files, item) if name[len(item) :][:1] in ("", "/", ".")}
+        facts = [self._facts(), *(f"{name} {states[name]}" for name in sorted(mine))]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+    def _facts(self) -> str:
+        """Return what else of the files decides the targets."""
+        return ""
 
     def _part(self, sample_id: str) -> Part:
         try:

@@ -14,6 +14,19 @@ from probe4d_datasets.files import filesystem, local_path, open_binary
 
 __all__ = ["Root", "under"]
 
+# What the filesystems of fsspec call the size, the time and the tag of a file.
+STATE_KEYS = (
+    "size",
+    "mtime",
+    "created",
+    "date_time",
+    "CRC",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "ETag",
+    "etag",
+)
 CACHES = ("simplecache", "filecache", "blockcache", "cached")
 
 
@@ -41,6 +54,19 @@ class Root:
         prefix = path.strip("/")
         names = (name.strip("/").removeprefix(prefix).strip("/") for name in found)
         return tuple(sorted(self._inside(name) for name in names))
+
+    def states(self) -> dict[str, str]:
+        """Return, by path, what changes when a file does: its size and whatever time or tag its place keeps of it."""
+        if folder := local_path(self.url):
+            stats = {path: _stat(os.path.join(folder, path)) for path in self.files()}
+            return {path: f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
+        fs, base = filesystem(self.url)
+        found = fs.find(base, detail=True)
+        prefix = base.strip("/")
+        return {
+            name.strip("/").removeprefix(prefix).strip("/"): " ".join(str(info.get(key, "")) for key in STATE_KEYS)
+            for name, info in found.items()
+        }
 
     def location(self, path: str) -> str:
         """Return the path or URL of one file under the root.
@@ -103,6 +129,11 @@ class Root:
 def under(files: Sequence[str], prefix: str) -> Sequence[str]:
     """Return the sorted files that begin with the prefix, without looking at the others."""
     return files[bisect_left(files, prefix) : bisect_left(files, prefix[:-1] + chr(ord(prefix[-1]) + 1))]
+
+
+def _stat(path: str) -> os.stat_result:
+    """Return the state of a file, or of a link that leads nowhere."""
+    return os.stat(path) if os.path.exists(path) else os.lstat(path)
 
 
 def _walk(folder: Path) -> Iterable[str]:

@@ -64,6 +64,9 @@ class VideoFolder(OwnDataset):
         parts = PurePosixPath(item).parts[1 if isinstance(self.rule, ByFolder) else 0 :]
         return parts[0] if len(parts) > 1 else ""
 
+    def _facts(self) -> str:
+        return repr(self.class_names)
+
     def _length(self, item: str) -> int:
         return len(video_index(self.root.location(item)))
 
