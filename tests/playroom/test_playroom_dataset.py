@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from probe4d.contracts import Dataset
-from probe4d.errors import DataError, UsageError
+from probe4d.errors import DataError, Probe4dError, UsageError
 from probe4d_datasets.playroom import Playroom
 from probe4d_datasets.playroom import dataset as module
 from probe4d_datasets.playroom.prepare import Progress, usable_cores
@@ -121,6 +121,25 @@ def test_a_damaged_clip_is_reported_and_rendered_again(cache):
         assert_same(dataset.load("val-000000"), whole)
 
 
+@pytest.mark.filterwarnings("ignore:.*damaged:UserWarning")
+def test_no_flipped_bit_of_a_cached_clip_goes_unnoticed(cache):
+    dataset = Playroom(split="val", size=8, frames=1, length=1)
+    dataset.load("val-000000")
+    file = dataset.clip_cache.folder / "val-000000.npz"
+    whole, content = dataset.clip_cache.read("val-000000"), file.read_bytes()
+    noticed = 0
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        found = dataset.clip_cache.read("val-000000")
+        noticed += found is None
+        if found is not None:  # a time stamp, say
+            for name in ("video", "depth", "ids"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    assert noticed > 0.7 * len(content)
+
+
 def test_an_interrupted_write_leaves_nothing(cache, monkeypatch):
     dataset = Playroom(split="val", size=16, frames=2, length=1)
 
@@ -161,6 +180,21 @@ def test_prepare_on_two_processes_makes_the_same_clips(cache, unrenderable):
     unrenderable()
     for clip, wanted in zip(dataset.sample_ids(), fresh, strict=True):
         assert_same(dataset.load(clip), wanted)
+
+
+def test_prepare_refuses_what_does_not_fit_the_disk_before_it_renders(cache, unrenderable):
+    unrenderable()
+    dataset = Playroom(split="pretrain", size=4096, frames=10_000, length=2000)
+    assert dataset.clip_bytes == 8 * 4096 * 4096 * 10_000
+    with pytest.raises(Probe4dError, match=r"expected 2684354\.\d GB free, got .* Name another disk"):
+        dataset.prepare()
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PROBE4D_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(Probe4dError, match=r"expected a folder to keep rendered clips in, got .* cache=false"):
+        Playroom(split="val", size=16, frames=1, length=1).load("val-000000")
 
 
 def test_progress_is_on_stderr(capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import numpy as np
 from attrs import frozen
 
 from probe4d import atomic
+from probe4d.errors import Probe4dError
 from probe4d_datasets.playroom.render import Frames
 
 
@@ -47,18 +49,37 @@ class ClipCache:
             # Opened here: numpy leaves a file open that it cannot read.
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 return Frames(video=arrays["video"], depth=arrays["depth"], ids=arrays["ids"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
             warnings.warn(f"{file}: damaged ({error}); the clip is rendered again.", stacklevel=2)
             return None
 
     def write(self, clip: str, frames: Frames) -> None:
-        """Store a clip, whole or not at all. Several writers write the same bits, so any may win."""
+        """Store a clip, whole or not at all. Several writers write the same bits, so any may win.
+
+        Raises:
+            Probe4dError: the folder cannot be written.
+        """
         folder = self.folder
         content = io.BytesIO()
         np.savez(content, video=frames.video, depth=frames.depth, ids=frames.ids)
-        atomic.write_bytes(folder / f"{clip}.npz", content.getvalue())
         described = folder / "made_by.json"
-        if not described.exists():
-            atomic.write_text(described, self._description() + "\n")
+        try:
+            atomic.write_bytes(folder / f"{clip}.npz", content.getvalue())
+            if not described.exists():
+                atomic.write_text(described, self._description() + "\n")
+        except OSError as error:
+            raise Probe4dError(
+                f"{folder}: expected a folder to keep rendered clips in, got {error}. "
+                "Name another by PROBE4D_CACHE_DIR, or open the dataset with cache=false."
+            ) from error
+
+    def require_room(self, needed: int) -> None:
+        """Raise Probe4dError unless the disk has room for so many bytes."""
+        there = next(folder for folder in (self.base, *self.base.absolute().parents) if folder.is_dir())
+        if needed > (free := shutil.disk_usage(there).free):
+            raise Probe4dError(
+                f"{self.folder}: expected {needed / 1e9:.1f} GB free, got {free / 1e9:.1f} GB. "
+                "Name another disk by PROBE4D_CACHE_DIR, or take fewer or smaller clips."
+            )

@@ -129,10 +129,18 @@ class Playroom:
         Args:
             workers: processes; the cores that this process may use by default.
             progress: called with how many are done, of how many; a line on stderr by default.
+
+        Raises:
+            Probe4dError: the cache's disk has no room for the clips.
         """
         from probe4d_datasets.playroom.prepare import prepare
 
         return prepare(self, workers, progress)
+
+    @property
+    def clip_bytes(self) -> int:
+        """Bytes of a clip in the cache: colours, depth and ids."""
+        return self.frames * self.size[0] * self.size[1] * (3 + 4 + 1)
 
     def render(self, sample_id: str) -> None:
         """Put a clip into the cache, if it is not there."""

@@ -24,6 +24,7 @@ def prepare(dataset: Playroom, workers: int | None, progress: Callable[[int, int
     tell = progress or Progress()
     if not missing:
         return 0
+    cached.require_room(len(missing) * dataset.clip_bytes)
     workers = min(workers or usable_cores(), len(missing))
     if workers == 1:
         for done, clip in enumerate(missing, 1):
