@@ -6,24 +6,35 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["sha256_of", "write_bytes", "write_json", "write_text"]
+__all__ = ["replacing", "sha256_of", "write_bytes", "write_json", "write_text"]
 
 
-def write_bytes(file: Path, content: bytes) -> None:
-    """Write the file, making its folder; a reader sees the old content or the new, never a part."""
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Yield a temporary path beside the file, which becomes the file when the block ends without an error.
+
+    A reader sees the old content or the new, never a part. The folder is made.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
+        yield temporary
+        with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write the file, making its folder."""
+    with replacing(file) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(file: Path, content: str) -> None:

@@ -326,9 +326,14 @@ class TaskSpec(Spec):
 
 @frozen(kw_only=True)
 class ReadoutSpec(Spec):
-    """Features (and queries) to predictions; see `probe4d.contracts.Readout`."""
+    """Features (and queries) to predictions; see `probe4d.contracts.Readout`.
+
+    Attributes:
+        sizes: options by which a protocol may size it, as `("width", "heads")`.
+    """
 
     kind: str = field(validator=text)
+    sizes: tuple[str, ...] = strings()
 
 
 @frozen(kw_only=True)

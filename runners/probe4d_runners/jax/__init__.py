@@ -1,0 +1,1 @@
+"""What probes, finetuning and the trainer share of jax."""

@@ -1,0 +1,1 @@
+"""Trains readouts on stored features and predicts the evaluation split."""

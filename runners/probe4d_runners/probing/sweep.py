@@ -1,0 +1,137 @@
+"""All members of a sweep, learning rates x layers, trained in one pass over the same batches."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from attrs import define, field, frozen
+
+from probe4d.contracts import Array, Arrays, Layer, Readout
+from probe4d_runners.jax.optimizer import apply_updates, learning_rate, make_optimizer
+from probe4d_runners.protocols import FrozenProtocol
+
+__all__ = ["Member", "SweepTraining", "train_sweep"]
+
+KEEP_LOSSES = 200  # points of a loss curve that a record keeps
+
+
+@frozen(kw_only=True)
+class Member:
+    """One readout of a sweep."""
+
+    layer: Layer
+    learning_rate: float
+
+    @property
+    def name(self) -> str:
+        """Return `layer-0.95-lr-0.001`."""
+        return f"layer-{self.layer!r}-lr-{self.learning_rate:g}"
+
+
+@define
+class SweepTraining:
+    """The trained sweep.
+
+    Attributes:
+        params: of all members, with leading axes (layers, learning rates).
+        losses: `(points, layers, rates)`, the mean over the steps of each point; `steps` where each ends.
+        seconds: of training; `compile_seconds` of that before the second step.
+    """
+
+    params: Any = field(repr=False)
+    losses: Array = field(repr=False)
+    steps: Sequence[int] = field(repr=False)
+    final_losses: Array
+    seconds: float
+    compile_seconds: float
+
+
+def train_sweep(
+    readout: Readout,
+    protocol: FrozenProtocol,
+    batches: Iterator[tuple[Array, Arrays]],
+) -> SweepTraining:
+    """Return the sweep after `protocol.steps` steps.
+
+    Args:
+        batches: features `(layers, b, t, k, c)` and the targets of the same clips.
+    """
+    rates = jnp.asarray(protocol.learning_rates, jnp.float32)
+    features, targets = next(batches)
+    key = jax.random.key(protocol.seed)
+    one = readout.init(key, jnp.asarray(features[0], jnp.float32), targets)
+    optimizer = make_optimizer(
+        betas=protocol.betas,
+        epsilon=protocol.epsilon,
+        weight_decay=protocol.weight_decay,
+        decayed=_kernels(readout, one),
+        clip_norm=protocol.clip_norm,
+    )
+    members = (features.shape[0], len(rates))
+    # Every member starts from the same parameters, so that they differ by what the sweep varies alone.
+    params = jax.tree.map(lambda x: jnp.broadcast_to(x, (*members, *x.shape)).copy(), one)
+    state = jax.vmap(jax.vmap(optimizer.init))(params)
+    step = _make_step(readout, optimizer, protocol, rates)
+    losses: list[Any] = []
+    started = time.perf_counter()
+    compiled = started
+    for number in range(protocol.steps):
+        if number:
+            features, targets = next(batches)
+        params, state, loss = step(params, state, number, features, dict(targets))
+        losses.append(loss)
+        if number == 0:
+            jax.block_until_ready(loss)
+            compiled = time.perf_counter()
+    curve = np.stack([np.asarray(loss) for loss in losses])  # waits for the last step
+    points, ends = _thinned(curve)
+    return SweepTraining(
+        params=params,
+        losses=points,
+        steps=ends,
+        final_losses=curve[-max(1, len(curve) // 20) :].mean(axis=0),
+        seconds=time.perf_counter() - started,
+        compile_seconds=compiled - started,
+    )
+
+
+def _make_step(readout: Readout, optimizer: Any, protocol: FrozenProtocol, rates: Any) -> Any:
+    def loss_of(params: Any, features: Any, targets: Mapping[str, Any]) -> Any:
+        return readout.loss(readout.apply(params, features, targets), targets)[0]
+
+    def member(params: Any, state: Any, rate: Any, features: Any, targets: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        loss, gradient = jax.value_and_grad(loss_of)(params, features, targets)
+        updates, state = optimizer.update(gradient, state, params)
+        return apply_updates(params, updates, rate), state, loss
+
+    of_rates = jax.vmap(member, in_axes=(0, 0, 0, None, None))
+    of_layers = jax.vmap(of_rates, in_axes=(0, 0, None, 0, None))
+
+    def step(params: Any, state: Any, number: Any, features: Any, targets: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        rate = learning_rate(
+            number, rates, steps=protocol.steps, warmup=protocol.warmup_steps, end=protocol.end_learning_rate
+        )
+        moved: tuple[Any, Any, Any] = of_layers(params, state, rate, features.astype(jnp.float32), targets)
+        return moved
+
+    return jax.jit(step, donate_argnums=(0, 1))
+
+
+def _kernels(readout: Readout, params: Any) -> Any:
+    """Return which parameters are decayed: what the readout says, else every matrix."""
+    if hasattr(readout, "kernels"):
+        return readout.kernels()
+    return jax.tree.map(lambda x: x.ndim >= 2, params)
+
+
+def _thinned(curve: Array) -> tuple[Array, list[int]]:
+    """Return the curve as means over equal stretches, and the step that each ends with."""
+    ends = np.unique(np.linspace(0, len(curve), min(KEEP_LOSSES, len(curve)) + 1).astype(int))
+    means = [curve[a:b].mean(axis=0) for a, b in itertools.pairwise(ends)]
+    return np.stack(means), [int(end) for end in ends[1:]]

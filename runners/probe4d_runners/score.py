@@ -1,0 +1,189 @@
+"""The unit that scores a sweep's predictions, chooses a member per layer, and writes the records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from probe4d.atomic import replacing, sha256_of, write_json
+from probe4d.cells import Cell, escape
+from probe4d.contracts import Arrays, Layer
+from probe4d.errors import DataError
+from probe4d.planning.provenance import environment
+from probe4d.records import RunFolder
+from probe4d.registry import find
+from probe4d.scoring import Score, score
+from probe4d.specs import MetricValue
+from probe4d_runners.probing.data import Clips, open_clips
+from probe4d_runners.probing.files import SCORE_OPTIONS, file_fields, file_meta, write_samples
+
+__all__ = ["score_cells"]
+
+
+def score_cells(
+    run: str,
+    sweep: str,
+    probe: str,
+    sets: Mapping[str, Mapping[str, Any]],
+    backbone: str,
+    task: Mapping[str, Any],
+    protocol: Mapping[str, Any],
+    layers: Sequence[Layer],
+    context: Mapping[str, Any],
+    unit: str,
+) -> dict[str, Any]:
+    """Write the record of each layer's cell and return their primary values.
+
+    Args:
+        sweep: folder that `probe` wrote; `probe` the id of that unit.
+        context: what the plan knows of backbone, data and plugins.
+
+    Raises:
+        DataError: the sweep is another one, or its files are damaged.
+    """
+    folder = RunFolder(Path(run))
+    found = _read_sweep(Path(sweep), probe)
+    scorer = _Scorer(folder, Path(sweep), task, protocol, sets)
+    values = {}
+    for layer in layers:
+        started = time.perf_counter()
+        members = [scorer.scored(member) for member in found["members"] if member["layer"] == layer]
+        best = _best(members, scorer.way, f"{backbone} on {task['name']}, layer {layer}")
+        cell = Cell(backbone=backbone, task=task["name"], protocol=protocol["name"], layer=layer)
+        chosen: Score = best["score"]
+        place = folder.cell(cell)
+        with replacing(place / "predictions.npz") as temporary:
+            shutil.copyfile(Path(sweep) / best["files"]["evaluate"]["file"], temporary)
+        write_json(
+            place / "training.json", {"losses": found["losses"], "members": [m["name"] for m in found["members"]]}
+        )
+        content = {
+            "unit": unit,
+            "status": "success",
+            "primary": scorer.primary(chosen),
+            "values": dict(chosen.values),
+            "ci95": {name: list(ends) for name, ends in chosen.ci95.items()},
+            "counts": dict(chosen.counts),
+            "selected": {name: best[name] for name in ("name", "learning_rate", "weight_decay")},
+            "select_on": protocol["settings"]["select_on"],
+            "members": [_member_facts(member) for member in members],
+            "samples": {
+                "evaluated": chosen.samples,
+                "left_out": [{"id": item.id, "reason": item.reason} for item in chosen.left_out]
+                + [{"id": name, "reason": reason} for name, reason in found["left_out"]["evaluate"].items()]
+                + scorer.nothing_asked,
+                "train": found["clips"]["train"],
+                "train_left_out": found["left_out"]["train"],
+            },
+            "score_options": scorer.options,
+            "predictions": "predictions.npz",
+            "targets": scorer.targets.relative_to(folder.path).as_posix(),
+            "targets_sha256": sha256_of(scorer.targets),
+            "task": dict(task),
+            "protocol": dict(protocol),
+            "seeds": {"protocol": protocol["settings"]["seed"], "bootstrap": 0},
+            "timings": {**found["timings"], "score": time.perf_counter() - started},
+            "environment": {"probe": found["environment"], "score": environment()},
+            **context,
+        }
+        lines = [{"id": name, "values": dict(own)} for name, own in sorted(chosen.per_sample.items())]
+        folder.write_record(cell, content, lines)
+        values[cell.id] = content["primary"]["value"]
+    return {"values": values}
+
+
+class _Scorer:
+    """Scores the members of a sweep against the targets of the run."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        sweep: Path,
+        task: Mapping[str, Any],
+        protocol: Mapping[str, Any],
+        sets: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.kind, self.metrics = task["kind"], tuple(task["metrics"])
+        metric, _, self.value = task["primary"].rpartition(".")
+        self.way = next(one for one in find("metrics", metric).spec.values if one.name == self.value)
+        self.options = dict(SCORE_OPTIONS.get(self.kind, {}))
+        self.select_on = protocol["settings"]["select_on"]
+        self.nothing_asked: list[dict[str, str]] = []
+        self._sweep, self._sets = sweep, sets
+        name = escape(f"{task['name']}~{protocol['name']}")
+        self.targets = self._written(run.path / "targets" / f"{name}.npz", "evaluate_targets")
+        self._holdout: Path | None = None
+        if self.select_on == "holdout":
+            self._holdout = self._written(run.path / "targets" / f"{name}~train.npz", "train_targets")
+
+    def _written(self, file: Path, which: str) -> Path:
+        """Return the file of a split's targets, written once per run."""
+        clips = open_clips(self._sets[which], self._sets[which])
+        samples = list(_target_samples(clips, self.kind, self.nothing_asked if which == "evaluate_targets" else []))
+        if not file.exists():
+            write_samples(file, samples, file_meta(self.kind, "targets"))
+        return file
+
+    def scored(self, member: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a member with its score on the evaluation split, and the value that it is chosen by."""
+        if member["diverged"]:
+            return {**member, "score": None, "chosen_by": None}
+        result = self._score(member["files"]["evaluate"], self.targets, resamples=1000)
+        by = result
+        if self._holdout is not None:
+            by = self._score(member["files"]["holdout"], self._holdout, resamples=0, missing="skip")
+        return {**member, "score": result, "chosen_by": by.values.get(self.value)}
+
+    def _score(self, stated: Mapping[str, str], targets: Path, **options: Any) -> Score:
+        file = self._sweep / stated["file"]
+        if not file.is_file() or sha256_of(file) != stated["sha256"]:
+            raise DataError(f"{file}: expected the predictions of digest {stated['sha256'][:12]}…, got others or none.")
+        return score(self.kind, str(file), str(targets), metrics=self.metrics, **{**self.options, **options})
+
+    def primary(self, chosen: Score) -> dict[str, Any]:
+        """Return the number that stands for the cell."""
+        way: MetricValue = self.way
+        ends = chosen.ci95.get(self.value)
+        return {
+            "name": self.value,
+            "value": chosen.values[self.value],
+            "ci95": list(ends) if ends else None,
+            "higher_is_better": way.higher_is_better,
+            "unit": way.unit,
+        }
+
+
+def _target_samples(clips: Clips, kind: str, nothing_asked: list[dict[str, str]]) -> Iterator[tuple[str, Arrays]]:
+    targets = clips.targets_of(clips.rows)
+    for i, sample_id in enumerate(clips.ids(clips.rows)):
+        mask = targets["mask"][i] if "mask" in targets else None
+        if mask is not None and not mask.any():
+            nothing_asked.append({"id": sample_id, "reason": "nothing is visible on its first frame"})
+            continue
+        yield sample_id, file_fields(kind, "targets", {name: value[i] for name, value in targets.items()}, mask)
+
+
+def _read_sweep(folder: Path, unit: str) -> dict[str, Any]:
+    file = folder / "sweep.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if found.get("unit") != unit:
+        raise DataError(f"{file}: expected the sweep of {unit}, got that of {found.get('unit')}. Run the plan again.")
+    return found
+
+
+def _best(members: Sequence[Mapping[str, Any]], way: MetricValue, where: str) -> Mapping[str, Any]:
+    sound = [member for member in members if member["chosen_by"] is not None]
+    if not sound:
+        raise DataError(f"{where}: expected a member with a value of {way.name}, got none.")
+    sign = 1.0 if way.higher_is_better else -1.0
+    return max(sound, key=lambda member: sign * member["chosen_by"])
+
+
+def _member_facts(member: Mapping[str, Any]) -> dict[str, Any]:
+    result: Score | None = member["score"]
+    kept = ("name", "layer", "learning_rate", "weight_decay", "final_loss", "diverged", "chosen_by")
+    return {**{name: member[name] for name in kept}, "values": None if result is None else dict(result.values)}
