@@ -22,7 +22,7 @@ from probe4d.loader import BUILTIN
 __all__ = ["KINDS", "check_name", "render", "write"]
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-LONGEST = 30
+LONGEST = 30  # with it, no line of a template gets longer than 120
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 JAX = 'jax = ["jax>=0.6"]\n'
 

@@ -44,6 +44,8 @@ DECLARED = {
 # The paper's readouts are wide; their code is the same at this width.
 NARROW = {f"readouts/{name}": {"options": {"width": 32, "heads": 4}} for name in ("labels", "pose", "points", "depth")}
 NARROW["readouts/boxes"] = NARROW["readouts/labels"]
+# Compiling these takes most of a minute each; `readouts/labels` shares their trunk.
+SLOW = {"readouts/pose", "readouts/points", "readouts/depth", "readouts/boxes"}
 
 
 def given_to(entry):
@@ -69,7 +71,7 @@ def params():
         label = f"{entry.category}/{entry.spec.name}"
         expected = DECLARED[entry.plugin][1].get(label)
         checks = battery(entry.category, entry.spec, registry=REGISTRY, given=given, expected_failed_checks=expected)
-        marks = [pytest.mark.slow] if seen_before(entry, given, seen) else []
+        marks = [pytest.mark.slow] if seen_before(entry, given, seen) or label in SLOW else []
         made += [
             pytest.param(ParametrizedCheck(name, checks), id=f"{label}-{name}", marks=marks) for name in checks.checks
         ]
