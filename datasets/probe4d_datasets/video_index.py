@@ -17,7 +17,8 @@ from probe4d.atomic import write_bytes
 from probe4d.errors import DataError
 from probe4d.paths import cache_dir
 from probe4d_datasets.decoder import Threads, checksum, decoder_version, open_video
-from probe4d_datasets.files import Location, digest
+from probe4d_datasets.files import Location, digest, open_binary
+from probe4d_datasets.whole_files import HEAD_BYTES, stated_size
 
 __all__ = ["VideoIndex", "build_index", "index_path", "video_index"]
 
@@ -101,6 +102,7 @@ def build_index(location: Location, threads: Threads = "none") -> VideoIndex:
     keyframes: list[int] = []
     first: tuple[int, int, int] | None = None
     packets = 0
+    _check_size(location)
     with open_video(location, threads) as (container, stream):
         for packet in container.demux(stream):
             packets += packet.size > 0
@@ -137,6 +139,14 @@ def build_index(location: Location, threads: Threads = "none") -> VideoIndex:
         width=width,
         rotation=rotation,
     )
+
+
+def _check_size(location: Location) -> None:
+    """Raise DataError for a file that ends before its own header says."""
+    with open_binary(location) as file:
+        stated, size = stated_size(file.read(HEAD_BYTES)), file.seek(0, os.SEEK_END)
+    if stated is not None and size < stated:
+        raise DataError(f"{location}: expected {stated} bytes, got {size}: it is cut off. Replace the file.")
 
 
 def _dump(index: VideoIndex) -> bytes:

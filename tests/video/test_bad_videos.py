@@ -14,6 +14,7 @@ from probe4d.errors import DataError, UsageError
 from probe4d_datasets.video import read_frames
 from probe4d_datasets.video_index import build_index, video_index
 from probe4d_datasets.video_write import write_video
+from probe4d_datasets.whole_files import HEAD_BYTES, stated_size
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,28 @@ def test_a_truncated_file_is_refused_wherever_it_is_cut(keep: float, make_video:
         path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
         with pytest.raises(DataError, match=r"b_frames\.mp4: expected"):
             video_index(path)
+
+
+@pytest.mark.parametrize("name", ["variable_rate.mkv", "single_keyframe.webm", "mpeg4.avi", "motion_jpeg.avi"])
+def test_a_truncated_matroska_or_avi_file_is_refused_though_a_player_would_play_it(
+    name: str, make_video: Callable[..., Path]
+) -> None:
+    path = make_video(name)
+    whole = path.read_bytes()
+    assert stated_size(whole[:HEAD_BYTES]) == len(whole)
+    for keep in (0.5, 0.8, 0.99):
+        path.write_bytes(whole[: int(len(whole) * keep)])
+        with pytest.raises(DataError, match=rf"{name}: expected {len(whole)} bytes, got \d+: it is cut off"):
+            video_index(path)
+
+
+def test_a_header_that_says_nothing_of_the_size_says_nothing() -> None:
+    ebml = b"\x1a\x45\xdf\xa3\x82ab\x18\x53\x80\x67"
+    assert stated_size(ebml + b"\x01\xff\xff\xff\xff\xff\xff\xff") is None  # an unknown size: a live recording
+    assert stated_size(ebml + b"\x85abcde") == len(ebml) + 6
+    assert stated_size(ebml + b"\x40\x85") == len(ebml) + 2 + 0x85
+    for head in (b"", b"RIFF", b"RIFF\0\0\0\0AVI LIST", ebml, ebml[:6], b"\0\0\0\x20ftypisom"):
+        assert stated_size(head) is None
 
 
 def test_frames_beyond_the_end_and_negative_ones_are_refused(make_video: Callable[..., Path]) -> None:
