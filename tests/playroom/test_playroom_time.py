@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from probe4d_datasets.playroom import CLASSES, PAIRS, Playroom
-from probe4d_datasets.playroom.leakage import CEILING, ceiling_over_classes, first_frame_ceiling
+from probe4d_datasets.playroom.leakage import CEILING, ceiling_over_classes, first_frame_ceiling, rival
 from probe4d_datasets.playroom.render import render
 from probe4d_datasets.playroom.sampling import draw_playback, draw_scene
 from probe4d_datasets.playroom.scene import MOTIONS, class_of, project
@@ -107,6 +107,20 @@ def test_the_camera_moves_alike_in_both_directions(motion):
     mean, error = np.mean(ways, 0), np.std(ways, 0) / np.sqrt(len(ways))
     assert (np.abs(mean) < 4.5 * error).all()
     assert (np.std(ways, 0) > 0.05).all()
+
+
+@pytest.mark.parametrize("motion", MOTIONS[:PAIRS])
+def test_the_rival_of_a_scene_begins_the_same_and_goes_the_other_way(motion):
+    for seed in range(5):
+        scene = draw_scene(seed, motion, False)
+        other = rival(scene)
+        assert {scene.label, other.label} == {scene.label, scene.label + 1}
+        one, same = render(scene, SIZE, 4, only=[0]), render(other, SIZE, 4, only=[0])
+        np.testing.assert_allclose(one.depth, same.depth, rtol=1e-5)
+        np.testing.assert_array_equal(one.ids, same.ids)
+        assert np.abs(one.video.astype(int) - same.video).mean() < 0.5  # but for rounding at edges of patterns
+        last = render(scene, SIZE, 4, only=[3]), render(other, SIZE, 4, only=[3])
+        assert not np.array_equal(last[0].video, last[1].video)
 
 
 def test_the_stated_ceiling_of_a_single_frame_holds():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import attrs
 from attrs import frozen
 
-from probe4d_datasets.playroom.exact import norm, scale, sub
+from probe4d_datasets.playroom.exact import norm, product, scale, sub, turn
 from probe4d_datasets.playroom.paths import BASES, CLOSEST, DEPTHS, MARGIN, SIDES, WIDEST
 from probe4d_datasets.playroom.sampling import draw_scene, fits
 from probe4d_datasets.playroom.scene import MOTIONS, PAIRS, Path, Scene
@@ -43,18 +43,26 @@ def ceiling_over_classes(seeds: range) -> float:
 
 def _certainty(scene: Scene) -> float:
     """Return the posterior of the likelier direction, given how the scene begins."""
-    density = _density(scene)
-    # The other way to begin like this: time runs backwards, and the way lies on the other side.
+    other = rival(scene)
+    density, against = _density(scene), _density(other) if fits(other) else 0.0
+    return max(density, against) / (density + against)
+
+
+def rival(scene: Scene) -> Scene:
+    """Return the other explanation of a scene's first frame: it is played backwards and begins the same."""
     moved = {i: attrs.evolve(scene.things[i], path=_other_way(scene.things[i].path)) for i in scene.movers}
-    other = attrs.evolve(scene, things=tuple(moved.get(i, thing) for i, thing in enumerate(scene.things)))
-    rival = _density(other) if fits(other) else 0.0
-    return max(density, rival) / (density + rival)
+    camera = attrs.evolve(
+        scene.camera, eyes=scene.camera.eyes[::-1], targets=scene.camera.targets[::-1], rolls=scene.camera.rolls[::-1]
+    )
+    things = tuple(moved.get(i, thing) for i, thing in enumerate(scene.things))
+    return attrs.evolve(scene, things=things, camera=camera, reverse=not scene.reverse)
 
 
 def _other_way(path: Path) -> Path:
     # At e = -1/2 the path is half a shift before its centre; the other path is there at e = +1/2.
-    # Turns need no rival: their angles are drawn from the whole circle.
-    return attrs.evolve(path, center=sub(path.center, path.shift))
+    # A turn of the same size ends where this one begins.
+    rotation = product(turn(2, -path.spin), path.rotation) if path.spin else path.rotation
+    return attrs.evolve(path, center=sub(path.center, path.shift), rotation=rotation)
 
 
 def _density(scene: Scene) -> float:
