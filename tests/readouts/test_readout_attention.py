@@ -38,6 +38,21 @@ def test_tiled_attention_and_its_gradient_equal_the_plain_ones(compiled, tile, s
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+def test_an_accelerators_way_through_the_heads_gives_the_same(compiled, monkeypatch):
+    """There all heads go together; only the choice of the platform is replaced here."""
+    query, key, value, d_out = arrays(True)
+
+    def differentiate(q, k, v, d_out):
+        out, pull = jax.vjp(lambda q, k, v: tiled_attention(q, k, v, 3), q, k, v)
+        return out, pull(d_out)
+
+    expected = compiled(lambda *each: differentiate(*each))(query, key, value, d_out)
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *each, cpu, default: default(*each))
+    got = compiled(lambda *each: differentiate(*each))(query, key, value, d_out)
+    for ours, theirs in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_scores_of_a_thousand_do_not_overflow(compiled):
     query, key, value, d_out = arrays(False)
     pulled = compiled(lambda q, k, v, d: jax.vjp(lambda *qkv: tiled_attention(*qkv, 3), q, k, v)[1](d))

@@ -78,3 +78,15 @@ def test_query_order_and_time_are_part_of_the_query(make):
     for (order, time), coordinates in expected.items():
         readout = make("points", query_order=order, query_time=time)[0]
         np.testing.assert_allclose(readout._coordinates(at)[0, 0], coordinates)
+
+
+def test_the_order_of_box_coordinates_is_inside_the_readout_only(make, start, compiled):
+    first, features, batch = make("boxes")
+    other = make("boxes", order="xyxy")[0]
+    params = start("boxes")
+    swapped = {**batch, "boxes": batch["boxes"][..., [1, 0, 3, 2]]}
+    np.testing.assert_allclose(
+        compiled(other.apply)(params, features, batch),
+        np.asarray(compiled(first.apply)(params, features, swapped))[..., [1, 0, 3, 2]],
+        atol=1e-6,
+    )

@@ -41,7 +41,7 @@ def numpy_boxes(out, batch):
     for b, n, t in np.ndindex(batch["present"].shape):
         if batch["mask"][b, n] and batch["present"][b, n, t]:
             errors += [(out[b, n, t, i] - batch["boxes"][b, n, t, i]) ** 2 for i in range(4)]
-    return {"l2": np.mean(errors)}
+    return {"box": np.mean(errors)}
 
 
 def numpy_points(out, batch):
@@ -202,3 +202,21 @@ def test_huber_delta_of_one_is_plain_half_squares_here(make, compiled):
     assert np.linalg.norm(error, axis=-1).max() < 1
     expected = 0.5 * np.square(error).sum(-1).mean()
     np.testing.assert_allclose(compiled(readout.loss)(outputs, batch)[1]["position"], expected, rtol=1e-5)
+
+
+def test_huber_of_each_coordinate_is_an_option(make, compiled):
+    readout, _, batch = make("points", huber_norm="coordinate")
+    outputs = outputs_like("points", readout, batch)
+    on = batch["visible"] & batch["mask"][..., None]
+    size = np.abs(outputs["position"] - batch["tracks"] / batch["frame_size"][:, None, None, ::-1])[on]
+    delta = 4 / 256
+    expected = np.where(size <= delta, size**2 / 2, delta * (size - delta / 2)).sum(-1).mean()
+    np.testing.assert_allclose(compiled(readout.loss)(outputs, batch)[1]["position"], expected, rtol=1e-5)
+
+
+def test_l1_of_boxes_is_an_option(make, compiled):
+    readout, _, batch = make("boxes", loss="l1")
+    outputs = outputs_like("boxes", readout, batch)
+    on = batch["present"] & batch["mask"][..., None]
+    expected = np.abs(outputs - batch["boxes"])[on].mean()
+    np.testing.assert_allclose(compiled(readout.loss)(outputs, batch)[0], expected, rtol=1e-5)

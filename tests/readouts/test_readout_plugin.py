@@ -37,7 +37,13 @@ def test_every_target_is_a_readout_of_the_kind_that_its_spec_names(spec):
 SMALL = {"width": 32, "heads": 4, "query_mlp": 32}
 
 
-@pytest.mark.parametrize("spec", READOUTS, ids=lambda spec: spec.name)
+QUICK = ("pose", "points")  # an absorbed and a projected one; the others take the same paths
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [pytest.param(spec, id=spec.name, marks=() if spec.name in QUICK else pytest.mark.slow) for spec in READOUTS],
+)
 def test_every_readout_conforms_at_a_small_size(spec):
     options = {name: value for name, value in SMALL.items() if name != "query_mlp" or spec.name in ("points", "boxes")}
     conforms(attrs.evolve(spec, options=options))

@@ -27,7 +27,7 @@ class BoxesReadout(CrossAttentionReadout):
 
     kind = "boxes"
     config_class = BoxesConfig
-    terms = ("l2",)
+    terms = ("box",)
 
     def dims(self, features: Any, batch: Mapping[str, Any]) -> Dims:
         """Return given queries, four outputs per frame."""
@@ -49,20 +49,22 @@ class BoxesReadout(CrossAttentionReadout):
         """Return boxes `(b, n, t, 4)`; of the batch, only the first frame of the targets is read."""
         config = self.config
         first = self._masks(batch)[..., :1]
-        query = jnp.where(first, batch["boxes"][:, :, 0], 0.0)
+        query = self._reorder(jnp.where(first, batch["boxes"][:, :, 0], 0.0))
         embedded = embed_coordinates(params["query_mlp"], query, config.bands, jnp.dtype(config.dtype))
         out = self.answer(params, features, embedded)
-        return out.reshape(*out.shape[:2], config.frames, 4)
+        return self._reorder(out.reshape(*out.shape[:2], config.frames, 4))
 
     def sums(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the mean squared error over the four coordinates, summed over the boxes present."""
+        """Return the mean error over the four coordinates, summed over the boxes present."""
         present = self._masks(batch)
         target = jnp.where(present[..., None], batch["boxes"], 0.0)
-        return {"l2": masked_sum(jnp.square(outputs - target).mean(-1), present)}
+        error = outputs - target
+        size = jnp.square(error) if self.config.loss == "l2" else jnp.abs(error)
+        return {"box": masked_sum(size.mean(-1), present)}
 
     def weights(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the number of boxes present."""
-        return {"l2": self._masks(batch).sum(dtype=jnp.float32)}
+        return {"box": self._masks(batch).sum(dtype=jnp.float32)}
 
     def decode(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return `boxes (b, n, t, 4)` and `present (b, n, t)`: every frame of a real track, none of padding."""
@@ -79,6 +81,10 @@ class BoxesReadout(CrossAttentionReadout):
         present = random.random(boxes.shape[:-1]) < 0.9
         present[:, :, 0] = True
         return {"boxes": boxes, "present": present, "mask": np.ones((size, count), bool)}
+
+    def _reorder(self, boxes: Any) -> Any:
+        """Return boxes from yxyx to the order of queries and outputs, or back."""
+        return boxes if self.config.order == "yxyx" else boxes[..., np.array([1, 0, 3, 2])]
 
     def _masks(self, batch: Mapping[str, Any]) -> Any:
         """Return `(b, n, t)`: where there is a box to be found."""

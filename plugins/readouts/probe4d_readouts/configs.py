@@ -126,6 +126,8 @@ class PointsConfig(TrunkConfig):
         position_weight, visible_weight, certainty_weight: of the three terms. Source: paper A.2.3.
         huber_delta: where the Huber loss turns linear, in coordinates of [0, 1]. Source: DECIDE 4/256;
             1.0 is the default of the authors' library.
+        huber_norm: of which the Huber loss is taken: the error's length (`vector`), or each coordinate's
+            size, summed (`coordinate`). Source: DECIDE vector.
         certainty_radius: a prediction within it counts as certain, in pixels of `raster`.
             Source: DECIDE 6 of 256.
         visible_threshold: a point is visible where sigma(visible) * sigma(certainty) is above it.
@@ -144,6 +146,7 @@ class PointsConfig(TrunkConfig):
     visible_weight: float = _real(0.1, positive=False)
     certainty_weight: float = _real(0.1, positive=False)
     huber_delta: float = _real(4 / 256)
+    huber_norm: str = _choice("vector", "coordinate")
     certainty_radius: float = _real(6.0)
     visible_threshold: float = _real(0.5)
     raster: int = _count(256)
@@ -189,16 +192,21 @@ class DepthConfig(TrunkConfig):
 class BoxesConfig(TrunkConfig):
     """Tracks of boxes that are given in the first frame. Source: paper A.2.4 (Waymo Open).
 
-    Boxes are `(ymin, xmin, ymax, xmax)` in [0, 1], outputs without activation; the loss is DECIDE L2.
+    Coordinates are in [0, 1], outputs without activation.
 
     Attributes:
         bands, query_mlp: of the query box. Source: as for points.
+        order: of the four coordinates in the query and the outputs; batches and decoded boxes are `yxyx`
+            whatever it is. Source: DECIDE (ymin, xmin, ymax, xmax).
+        loss: `l2` or `l1`, the mean over the coordinates. Source: DECIDE l2.
     """
 
     width: int = _count(1024)
     heads: int = _count(4)
     bands: int = _count(16)
     query_mlp: int = _count(512)
+    order: str = _choice("yxyx", "xyxy")
+    loss: str = _choice("l2", "l1")
 
 
 def configure(cls: type[Config], where: str, options: Mapping[str, Any]) -> Config:

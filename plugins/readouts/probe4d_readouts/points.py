@@ -86,7 +86,7 @@ class PointsReadout(CrossAttentionReadout):
         distance = jnp.linalg.norm(jax.lax.stop_gradient(error) * config.raster, axis=-1)
         certain = (distance <= config.certainty_radius).astype(jnp.float32)
         return {
-            "position": masked_sum(huber(error, config.huber_delta), visible),
+            "position": masked_sum(self._huber(error), visible),
             "visible": masked_sum(sigmoid_cross_entropy(outputs["visible"], visible.astype(jnp.float32)), real),
             "certainty": masked_sum(sigmoid_cross_entropy(outputs["certainty"], certain), visible),
         }
@@ -124,6 +124,12 @@ class PointsReadout(CrossAttentionReadout):
             "mask": np.ones((size, count), bool),
             "query_mode": np.full(size, "first"),
         }
+
+    def _huber(self, error: Any) -> Any:
+        """Return `(b, n, t)` losses of `(b, n, t, 2)` errors."""
+        if self.config.huber_norm == "vector":
+            return huber(error, self.config.huber_delta)
+        return huber(error[..., None], self.config.huber_delta).sum(-1)
 
     def _coordinates(self, batch: Mapping[str, Any]) -> Any:
         """Return the query `(b, n, 2 or 3)` in [0, 1]; 0 for padding."""
