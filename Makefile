@@ -10,8 +10,11 @@ PYTEST := $(BIN)/python -m pytest
 
 .PHONY: demo test test-all bench samples install lint types lock clean
 
+# A real tracker's output on a real video, from the motmetrics package: ids of the two files are unrelated.
+MOT = $$($(BIN)/python -c "import importlib.util as u; print(u.find_spec('motmetrics').submodule_search_locations[0])")
 demo: install
-	$(BIN)/python -m probe4d_runners.demo
+	$(BIN)/probe4d score boxes --format mot --match first-overlap \
+		--predictions "$(MOT)/data/TUD-Campus/test.txt" --targets "$(MOT)/data/TUD-Campus/gt.txt"
 
 test: install lint types
 	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadgroup -m "not slow and not bench" --benchmark-disable $(ARGS)

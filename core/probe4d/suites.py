@@ -110,7 +110,7 @@ class Suite:
         overrides: by name of a task or protocol, fields that differ from its own.
     """
 
-    name: str = field(validator=_text)
+    name: str = field(validator=[_text, attrs.validators.min_len(1)])
     summary: str = field(default="", validator=_text)
     backbones: tuple[str | Mapping[str, Any], ...] = field(default=(), converter=_tuple, validator=_backbones)
     tasks: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
@@ -167,7 +167,7 @@ def parse(text: str, where: str) -> Suite:
         raise UsageError(f'{where}: expected a name, got none. Write name = "…" at its top.')
     try:
         return Suite(**content)
-    except UsageError as error:
+    except ValueError as error:
         raise UsageError(f"{where}: {error}") from error
 
 

@@ -1,0 +1,170 @@
+"""Suites and plans: what a suite comes to, before anything runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probe4d import suites
+from probe4d.cells import Cell
+from probe4d.errors import NothingSelectedError, Probe4dError, UsageError
+from probe4d.planning import make_plan
+from probe4d.records import RunFolder
+from probe4d.running import check_plan
+
+pytest.importorskip("jax", reason="needs jax: the readouts' plugin requires it")
+
+TEXT = """
+name = "small"
+backbones = ["pixels"]
+tasks = ["playroom-points", "playroom-labels"]
+protocols = ["frozen-quick"]
+[clip]
+size = [32, 32]
+[data.playroom]
+size = 32
+[data.playroom.train]
+length = 100
+[data.playroom.val]
+length = 24
+"""
+
+
+def plan_of(tmp_path, text: str = TEXT, **options):
+    return make_plan(suites.parse(text, "test"), RunFolder(tmp_path / "run"), store=str(tmp_path / "store"), **options)
+
+
+values = st.one_of(st.integers(-99, 99), st.booleans(), st.text(max_size=5), st.lists(st.integers(0, 9), max_size=3))
+tables = st.dictionaries(
+    st.text(min_size=1, max_size=6), st.dictionaries(st.text(max_size=5), values, max_size=3), max_size=3
+)
+
+
+@given(st.text(min_size=1), st.lists(st.text(min_size=1)), tables, tables)
+def test_a_suite_written_as_toml_reads_back_the_same(name, tasks, data, overrides):
+    suite = suites.Suite(name=name, tasks=tasks, data=data, overrides=overrides, layers=[0.5, 3])
+    again = suites.parse(suites.to_toml(suite), "test")
+    assert suites.to_toml(again) == suites.to_toml(suite)
+    assert again.tasks == suite.tasks
+    assert dict(again.overrides) == dict(suite.overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name = 3", "name: expected text"),
+        ('name = "x"\ntask = []', "Did you mean 'tasks'"),
+        ('name = "x"\nlayers = [1.5]', "depths in"),
+        ('name = "x"\nbackbones = [{label = "a"}]', "expected names or tables"),
+        ('name = "x"\nbackbones = [{name = "a", weight = "f"}]', "Did you mean 'weights'"),
+        ('name = "x"\n[data]\nplayroom = 3', "expected a table per name"),
+        ("name = ", "expected TOML"),
+        ("", "expected a name"),
+    ],
+)
+def test_a_wrong_suite_says_what_was_expected(text, words):
+    with pytest.raises(UsageError, match=words):
+        suites.parse(text, "x.toml")
+
+
+def test_a_plan_has_a_cell_per_backbone_task_protocol_and_layer(tmp_path):
+    plan = plan_of(tmp_path, TEXT.replace("protocols", "layers = [0.5, 0.95]\nprotocols"))
+    cells = [cell for sweep in plan.sweeps for cell in sweep.cells]
+    assert {(cell.backbone, cell.task, cell.layer) for cell in cells} == {
+        ("pixels", f"probe4d/playroom-{task}", layer) for task in ("points", "labels") for layer in (0.5, 0.95)
+    }
+    assert all(Cell.of_folder(cell.folder) == cell for cell in cells)
+
+
+def test_tasks_share_features_and_backbones_share_targets(tmp_path):
+    text = TEXT.replace('["pixels"]', '["pixels", {name = "4ds-micro-random", label = "micro"}]')
+    plan = plan_of(tmp_path, text)
+    features = [one for one in plan.sets if one.backbone is not None]
+    targets = [one for one in plan.sets if one.backbone is None]
+    assert len(features) == 4  # two backbones x two splits, whatever the number of tasks
+    assert len(targets) == 4  # two kinds x two splits, whatever the number of backbones
+
+
+def test_unit_ids_are_the_work_they_name(tmp_path):
+    first, again = plan_of(tmp_path), plan_of(tmp_path)
+    assert [unit.id for unit in first.units] == [unit.id for unit in again.units]
+    assert len({unit.id for unit in first.units}) == len(first.units)
+    changed = plan_of(tmp_path, TEXT.replace("length = 24", "length = 25"))
+    assert {unit.id for unit in changed.units} != {unit.id for unit in first.units}
+    json.dumps([dict(unit.arguments) for unit in first.units])
+
+
+def test_needs_name_units_of_the_plan_that_stand_before(tmp_path):
+    seen = set()
+    for unit in plan_of(tmp_path).units:
+        assert set(unit.needs) <= seen
+        seen.add(unit.id)
+
+
+def test_a_limit_takes_the_first_samples(tmp_path):
+    assert {len(one.clips.ids) for one in plan_of(tmp_path, limit=5).sets} == {5}
+
+
+def test_bytes_are_those_of_the_features(tmp_path):
+    plan = plan_of(tmp_path)
+    spec = plan.sweeps[0].backbone.spec
+    numbers = spec.tokens.time * spec.tokens.space * spec.tokens.channels
+    assert plan.bytes == (100 + 24) * numbers * 2
+    assert plan.bytes_todo() == plan.bytes
+
+
+def test_what_is_not_public_blocks_its_cells_and_says_so(tmp_path):
+    plan = plan_of(tmp_path, TEXT.replace('["pixels"]', '["pixels", "4ds-j"]'))
+    assert {sweep.backbone.ref.label for sweep in plan.sweeps} == {"pixels"}
+    assert [cell[0] for cell in plan.blocked] == ["4ds-j", "4ds-j"]
+    assert "not public" in plan.problems[0].reason
+    with pytest.raises(Probe4dError, match="not public") as caught:
+        check_plan(plan)
+    assert caught.value.exit_code == 4
+    check_plan(plan, partial=True)
+
+
+def test_a_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):
+    plan = plan_of(tmp_path)
+    monkeypatch.setattr(type(plan), "free_bytes", lambda self: 1000)
+    with pytest.raises(Probe4dError, match="GB free"):
+        check_plan(plan)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("tasks = [", 'tasks = ["playroom-pints", '), "Did you mean"),
+        (("[clip]", "[overrides.frozen-quik]\nsteps = 3\n[clip]"), "names no task or protocol"),
+        (("[clip]", "[overrides.frozen-quick]\nstep = 3\n[clip]"), "Did you mean 'steps'"),
+        (("[clip]", "[overrides.playroom-points]\nmetric = 3\n[clip]"), "Did you mean 'metrics'"),
+        (("size = [32, 32]", "sizes = [32, 32]"), "Did you mean 'size'"),
+        (('["pixels"]', '["pixels", "pixels"]'), "each label once"),
+        (("[data.playroom.val]", "[data.playroom.valid]"), "no such split"),
+    ],
+)
+def test_a_name_or_field_that_does_not_exist_is_an_error(change, words, tmp_path):
+    with pytest.raises(Probe4dError, match=words):
+        check_plan(plan_of(tmp_path, TEXT.replace(*change)))
+
+
+def test_a_suite_without_backbones_wants_some(tmp_path):
+    text = TEXT.replace('backbones = ["pixels"]\n', "")
+    with pytest.raises(NothingSelectedError, match="expected backbones"):
+        plan_of(tmp_path, text)
+    assert len(plan_of(tmp_path, text, backbones=["pixels"]).sweeps) == 2
+
+
+def test_a_broken_metric_shows_before_anything_runs(tmp_path, monkeypatch):
+    from probe4d_metrics import Accuracy
+
+    def broken(*_):
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(Accuracy, "measure_batch", broken)
+    plan = plan_of(tmp_path)
+    assert [problem.of for problem in plan.problems] == ["probe4d/playroom-labels"]
+    assert "no such luck" in plan.problems[0].reason
