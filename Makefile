@@ -1,4 +1,4 @@
-# make demo | test | test-all | bench | samples | install | lint | lock | clean
+# make demo | test | test-all | bench | samples | install | lint | types | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ PACKAGES := $(patsubst %,-p %,probe4d probe4d_metrics probe4d_datasets probe4d_r
 # Two threads a process at most: what is measured and tested here is sized for two cores.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all bench samples install lint types lock clean
+.PHONY: demo test test-all bench samples install lint types clean
 
 # A real tracker's output on a real video, from the motmetrics package: ids of the two files are unrelated.
 MOT = $$($(BIN)/python -c "import importlib.util as u; print(u.find_spec('motmetrics').submodule_search_locations[0])")
@@ -46,9 +46,6 @@ lint: install
 
 types: install
 	$(BIN)/mypy $(PACKAGES)
-
-lock:
-	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^probe4d' > requirements/lock.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist benchmarks.json
