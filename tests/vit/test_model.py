@@ -12,8 +12,9 @@ from attrs import evolve
 
 from probe4d.errors import UsageError
 from probe4d_vit import model
+from probe4d_vit.checkpoints import flatten
 from probe4d_vit.config import VitConfig
-from probe4d_vit.init import init_params
+from probe4d_vit.init import init_param, init_params
 from probe4d_vit.layers import block
 from probe4d_vit.table import count, leaves, map_table, param_table, truncate
 
@@ -158,17 +159,22 @@ def test_a_truncated_factorized_model_keeps_the_norm_of_what_it_finishes(blocks)
 
 
 def test_random_values_have_the_spread_of_their_initializers_and_do_not_depend_on_the_depth():
-    config = evolve(CONFIG, width=96, heads=4, head_dim=24, mlp=384, layer_scale=0.1)
-    params = init_params(jax.random.key(0), config)
-    blocks = params["blocks"]
-    assert float(blocks["q"]["kernel"].std()) == pytest.approx(96**-0.5, rel=0.03)
-    assert float(blocks["o"]["kernel"].std()) == pytest.approx(96**-0.5, rel=0.03)
+    table = dict(leaves(param_table(evolve(CONFIG, width=96, heads=4, head_dim=24, mlp=384, layer_scale=0.1))))
+    key = jax.random.key(0)
+    q = init_param(key, table["blocks/q/kernel"])
+    assert float(q.std()) == pytest.approx(96**-0.5, rel=0.03)
+    assert not np.array_equal(q[0], q[1])
+    shorter = evolve(table["blocks/q/kernel"], shape=(2, *q.shape[1:]))
+    np.testing.assert_array_equal(init_param(key, shorter), q[:2])
     edge = (6 / (96 + 384)) ** 0.5
-    assert edge * 0.99 < float(jnp.abs(blocks["up"]["kernel"]).max()) <= edge
-    assert float(params["position"].std()) == pytest.approx(0.02, rel=0.1)
-    assert float(blocks["scale1"].min()) == pytest.approx(0.1)
-    assert not np.array_equal(blocks["q"]["kernel"][0], blocks["q"]["kernel"][1])
-    assert not np.array_equal(blocks["q"]["kernel"], blocks["k"]["kernel"])
-    shorter = init_params(jax.random.key(0), config, blocks=1)
-    np.testing.assert_array_equal(shorter["blocks"]["q"]["kernel"], blocks["q"]["kernel"][:1])
-    np.testing.assert_array_equal(shorter["position"], params["position"])
+    assert edge * 0.99 < float(jnp.abs(init_param(key, table["blocks/up/kernel"])).max()) <= edge
+    assert float(init_param(key, table["position"]).std()) == pytest.approx(0.02, rel=0.1)
+    assert float(init_param(key, table["blocks/scale1"]).min()) == pytest.approx(0.1)
+
+
+def test_every_parameter_has_random_values_of_its_own():
+    params = init_params(jax.random.key(0), CONFIG)
+    kernels = [array for path, array in flatten(params).items() if path.endswith(("q/kernel", "k/kernel", "v/kernel"))]
+    assert len({float(kernel.ravel()[0]) for kernel in kernels}) == 3
+    again = init_params(jax.random.key(0), CONFIG)
+    np.testing.assert_array_equal(again["blocks"]["q"]["kernel"], params["blocks"]["q"]["kernel"])
