@@ -95,7 +95,7 @@ def test_verify_of_sound_sets_exits_with_0(sets, tmp_path):
 def test_verify_names_every_damage_and_repair_forgets_the_shards(sets, toy, tmp_path):
     whole, _ = sets
     keys = [whole.shard_keys(shard) for shard in range(3)]
-    spoil(whole, keys[0]["layers/12/features"], 2 * 4100 + 7)  # row 2: the second sample
+    spoil(whole, keys[0]["layers/12/features"], 2 * 4160 + 7)  # row 2: the second sample
     whole.files.path(keys[1]["targets/label"]).write_bytes(b"short")
     whole.files.path(keys[1]["valid"]).unlink()
     whole.files.path("receipts/00000002.json").unlink()

@@ -102,7 +102,7 @@ def test_samples_left_out_are_zeros_named_and_counted(store, toy):
     assert store.read([3], 0.5).all()
     assert not store.reader.read("valid", [4])[0]
     kept = store.files.size(store.shard_keys(0)["layers/12/features"])
-    assert kept == 6 * (4096 + 4) + 8 * 16 + 4
+    assert kept == 6 * (4096 + 64) + 8 * 16 + 4
 
 
 def test_a_shard_of_which_nothing_is_left_is_done_all_the_same(store, toy):

@@ -43,12 +43,11 @@ def encode(layout: ArrayLayout, values: Array, present: Array) -> list[Array]:
         chunks, kept = flat, present
     pieces: list[Array] = []
     index = np.full((layout.shard_chunks, 2), ABSENT, "<u8")
-    position = 0
-    for number in np.flatnonzero(kept):
+    padding = np.zeros(layout.stored_nbytes - layout.chunk_nbytes - CRC_BYTES, np.uint8)
+    for place, number in enumerate(np.flatnonzero(kept)):
         chunk = chunks[number]
-        pieces += [chunk, _crc(crc32c(chunk))]
-        index[number] = position, layout.chunk_nbytes + CRC_BYTES
-        position += layout.chunk_nbytes + CRC_BYTES
+        pieces += [chunk, _crc(crc32c(chunk)), padding]
+        index[number] = place * layout.stored_nbytes, layout.chunk_nbytes + CRC_BYTES
     return [*pieces, as_bytes(index), _crc(crc32c(index))]
 
 
