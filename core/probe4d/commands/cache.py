@@ -42,7 +42,7 @@ def list_sets(store: str | None, as_json: bool) -> None:
     else:
         head = ["DIGEST", "BACKBONE", "LAYERS", "DATA", "VIEWS", "DTYPE", "SHARDS", "BYTES", "USED"]
         click.echo(table([head, *map(_row, found)]))
-        click.echo(f"{len(found)} sets, {_human(sum(item.bytes for item in found))}")
+        click.echo(f"{_count(len(found), 'set')}, {_human(sum(item.bytes for item in found))}")
 
 
 @command.command()
@@ -161,7 +161,7 @@ def _verify(item: StoredSet) -> tuple[FeatureStore | None, list[Damage]]:
 
 def _print_verified(result: dict[str, Any]) -> None:
     damages = result["damages"]
-    state = f"{len(damages)} damages" if damages else "sound"
+    state = _count(len(damages), "damage") if damages else "sound"
     click.echo(f"{result['digest'][:12]}  {_shards(result)} shards  {_human(result['bytes'])}  {state}")
     for damage in damages:
         shard = "" if damage["shard"] is None else f" (shard {damage['shard']})"
@@ -196,6 +196,10 @@ def _shards(facts: dict[str, Any]) -> str:
 
 def _used(item: StoredSet) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(item.last_used)) if item.last_used else "never"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _human(size: float) -> str:
