@@ -17,7 +17,7 @@ from probe4d.errors import DataError, UsageError
 from probe4d.scoring import score
 
 TUD = Path(importlib.util.find_spec("motmetrics").origin).parent / "data"
-FIRST_OVERLAP = {"formats": {"predictions": "mot", "targets": "mot"}, "match": "first-overlap"}
+FIRST_OVERLAP = {"formats": "mot", "match": "first-overlap"}
 
 
 def mot(*lines):

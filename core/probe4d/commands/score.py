@@ -30,7 +30,13 @@ Examples:
 @click.option("--match", metavar="HOW", help="How boxes are associated: rows, ids or first-overlap.")
 @click.option("--align", metavar="HOW", help="Fit scale-free predictions: none, median, scale, scale_shift, disparity.")
 @click.option("--align-per", metavar="WHAT", help="One fit per clip (default) or per frame.")
-@click.option("--missing", default="error", show_default=True, metavar="error|worst|skip", help="Targets alone.")
+@click.option(
+    "--missing",
+    default="error",
+    show_default=True,
+    metavar="error|worst|skip",
+    help="What targets without a prediction are.",
+)
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric (repeatable).")
 @click.option("--data-root", metavar="URL", help="Where the task's dataset lies.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

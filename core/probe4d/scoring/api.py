@@ -44,7 +44,7 @@ def score(
     targets: Samples | None = None,
     *,
     meta: Mapping[str, Any] | None = None,
-    formats: Mapping[Role, str] | None = None,
+    formats: str | Mapping[Role, str] | None = None,
     match: str | None = None,
     align: str | None = None,
     align_per: str | None = None,
@@ -64,7 +64,7 @@ def score(
         targets: the same; None for a task.
         meta: conventions that the files do not state, keys as for `--meta` (`"order"`,
             `"predictions.order"`).
-        formats: by role, the format of a file whose ending does not say it.
+        formats: the format of files whose ending does not say it, for both or by role.
         match, align, align_per: as `probe4d score` has them, for kinds that take them.
         missing: what to do about targets without a prediction: `error`, `worst` or `skip`.
         against: a second set of predictions, compared sample by sample.
@@ -90,7 +90,7 @@ def score(
     made, chosen = make_kind(subject.kind, {"match": match, "align": align, "align_per": align_per})
     request = _Request(
         meta=dict(meta or {}),
-        formats=dict(formats or {}),
+        formats={"predictions": formats, "targets": formats} if isinstance(formats, str) else dict(formats or {}),
         missing=missing,
         data_root=data_root,
         limits=Limits(array_bytes=max_array_bytes),
@@ -169,7 +169,7 @@ def _answer(subject: Subject, pairings: list[Pairing], chosen: Mapping[str, str]
         values=defined,
         ci95=intervals(named, tallies[0].states, defined, draws) if len(per_sample) > 1 else {},
         left_out=_left_out(tallies[0]),
-        counts=named.merge(tallies[0].states, lambda state: state.counts() if hasattr(state, "counts") else {}),
+        counts=_counts(named, tallies[0]),
         settings=settings | {"seed": request.seed, "resamples": request.resamples},
         inputs=_inputs(pairings),
         version=__version__,
@@ -208,6 +208,12 @@ def _defined(
         if math.isinf(value):
             raise DataError(f"{where}: expected numbers of moderate size, got an infinite {name}.")
     return {name: float(value) for name, value in values.items() if name in known and math.isfinite(value)}
+
+
+def _counts(named: Names, found: Tally) -> dict[str, float]:
+    """Return what the metrics counted besides; a state need not count anything."""
+    counted = named.merge(found.states, lambda state: state.counts() if hasattr(state, "counts") else {})
+    return {name: count for name, count in counted.items() if math.isfinite(count)}
 
 
 def _left_out(found: Tally) -> tuple[LeftOut, ...]:
