@@ -36,6 +36,14 @@ def test_the_same_files_are_found_and_read_in_a_folder_an_archive_and_memory(
             root.read(["b/none.txt"])
 
 
+def test_hidden_files_are_left_out(tree: Path, elsewhere: Callable[[Path], dict[str, str]]) -> None:
+    (tree / "__MACOSX/b").mkdir(parents=True)
+    for name in (".DS_Store", "b/._c.txt", "__MACOSX/b/c.txt"):
+        (tree / name).write_text("x")
+    for url in (str(tree), *elsewhere(tree).values()):
+        assert Root(url).files() == ("a.txt", "b/c.txt")
+
+
 def test_a_whole_archive_is_a_root(tree: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
         archive.write(tree / "a.txt", "a.txt")

@@ -39,11 +39,13 @@ class Root:
     def files(self) -> tuple[str, ...]:
         """Return the paths of all files under the root, relative to it, with `/`, sorted.
 
+        Hidden ones (a name with a leading dot, or in macOS archives' `__MACOSX`) are left out.
+
         Raises:
             DataError: there is no such folder, or something in it leads out of it.
         """
         if folder := local_path(self.url):
-            return tuple(sorted(_walk(Path(folder))))
+            return tuple(sorted(path for path in _walk(Path(folder)) if not _hidden(path)))
         fs, path = filesystem(self.url)
         try:
             found = fs.find(path)
@@ -53,7 +55,7 @@ class Root:
             raise DataError(f"{self.url}: expected a folder with files, got none. Check the root.")
         prefix = path.strip("/")
         names = (name.strip("/").removeprefix(prefix).strip("/") for name in found)
-        return tuple(sorted(self._inside(name) for name in names))
+        return tuple(sorted(self._inside(name) for name in names if not _hidden(name)))
 
     def states(self) -> dict[str, str]:
         """Return, by path, what changes when a file does: its size and whatever time or tag its place keeps of it."""
@@ -61,12 +63,13 @@ class Root:
             stats = {path: _stat(os.path.join(folder, path)) for path in self.files()}
             return {path: f"{stat.st_size} {stat.st_mtime_ns}" for path, stat in stats.items()}
         fs, base = filesystem(self.url)
-        found = fs.find(base, detail=True)
         prefix = base.strip("/")
-        return {
-            name.strip("/").removeprefix(prefix).strip("/"): " ".join(str(info.get(key, "")) for key in STATE_KEYS)
-            for name, info in found.items()
-        }
+        states = {}
+        for name, info in fs.find(base, detail=True).items():
+            path = name.strip("/").removeprefix(prefix).strip("/")
+            if not _hidden(path):
+                states[path] = " ".join(str(info.get(key, "")) for key in STATE_KEYS)
+        return states
 
     def location(self, path: str) -> str:
         """Return the path or URL of one file under the root.
@@ -129,6 +132,10 @@ class Root:
 def under(files: Sequence[str], prefix: str) -> Sequence[str]:
     """Return the sorted files that begin with the prefix, without looking at the others."""
     return files[bisect_left(files, prefix) : bisect_left(files, prefix[:-1] + chr(ord(prefix[-1]) + 1))]
+
+
+def _hidden(path: str) -> bool:
+    return any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in path.split("/"))
 
 
 def _stat(path: str) -> os.stat_result:
