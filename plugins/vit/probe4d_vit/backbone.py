@@ -77,13 +77,13 @@ class VitBackbone:
         if np.ndim(video) != 5:
             raise UsageError(f"video: expected shape (b, t, h, w, 3), got {np.shape(video)}. Add the batch axis.")
         model.token_grid(np.shape(video), self.config)
-        run = partial(_run, config=self.config, counts=counts, settings=self._settings)
-        devices = jax.local_devices()
-        params = self._load(max(counts))
-        if len(devices) > 1 and len(video) % len(devices) == 0:
-            outs = _spread(params, video, self.config, counts, self._settings)
+        params, video = self._load(max(counts)), np.asarray(video, np.float32)
+        fixed = {"config": self.config, "counts": counts, "settings": self._settings}
+        if len(video) % jax.local_device_count():
+            outs = _run(jax.tree.map(lambda array: array.addressable_data(0), params), video, **fixed)
         else:
-            outs = run(params, jnp.asarray(video, jnp.float32))
+            mesh = _mesh()
+            outs = _run_spread(params, jax.device_put(video, NamedSharding(mesh, P("batch"))), mesh=mesh, **fixed)
         return tuple(np.asarray(out, np.float32) for out in outs)
 
     def init(self, key: Any, layers: Sequence[float] | None = None) -> Params:
@@ -112,13 +112,12 @@ class VitBackbone:
         return self.mean, self.std, self.dtype, self.kind
 
     def _load(self, blocks: int) -> Params:
-        """Return parameters on the device, of at least so many blocks; kept for the next call."""
+        """Return parameters on every local device, of at least so many blocks; kept for the next call."""
         if self._params is None or self._blocks < blocks:
             self._params = None  # free the shorter ones first
-            if self._read is None:
-                self._params = init_params(jax.random.key(self.seed), self.config, blocks)
-            else:
-                self._params = jax.tree.map(jnp.asarray, self._read(blocks))
+            key = jax.random.key(self.seed)
+            params = init_params(key, self.config, blocks) if self._read is None else self._read(blocks)
+            self._params = jax.device_put(params, NamedSharding(_mesh(), P()))
             self._blocks = blocks
         return self._params
 
@@ -135,24 +134,18 @@ def _normalised(
 _run = jax.jit(_normalised, static_argnames=("config", "counts", "settings"))
 
 
-def _spread(
-    params: Params, video: Array, config: VitConfig, counts: tuple[int, ...], settings: tuple[Any, ...]
-) -> tuple[Array, ...]:
-    """Return the features of a batch that is split over the local devices.
-
-    On a CPU with virtual devices this uses the cores better than threads inside each matmul.
-    """
-    mesh = Mesh(np.asarray(jax.local_devices()), ("batch",))
-    params = jax.device_put(params, NamedSharding(mesh, P()))
-    video = jax.device_put(np.asarray(video, np.float32), NamedSharding(mesh, P("batch")))
-    out: tuple[Array, ...] = _run_spread(params, video, config=config, counts=counts, settings=settings, mesh=mesh)
-    return out
+def _mesh() -> Mesh:
+    return Mesh(np.asarray(jax.local_devices()), ("batch",))
 
 
 @partial(jax.jit, static_argnames=("config", "counts", "settings", "mesh"))
 def _run_spread(
     params: Params, video: Array, *, config: VitConfig, counts: tuple[int, ...], settings: tuple[Any, ...], mesh: Mesh
 ) -> tuple[Array, ...]:
+    """Return the features of a batch that is split over the local devices.
+
+    On a CPU with virtual devices this uses the cores better than threads inside each matmul.
+    """
     run = partial(_normalised, config=config, counts=counts, settings=settings)
     out: tuple[Array, ...] = jax.shard_map(
         run, mesh=mesh, in_specs=(P(), P("batch")), out_specs=P("batch"), check_vma=False
