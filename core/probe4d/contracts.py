@@ -285,6 +285,44 @@ class KindExtras(Protocol):
         ...
 
 
+@runtime_checkable
+class TrainingTargets(Protocol):
+    """How a kind's targets are trained on and written down; made by `KindSpec.training()`.
+
+    Attributes:
+        settings: names of the settings that `stack` takes.
+        score_options: options of `probe4d.score` for files that it wrote.
+    """
+
+    settings: Sequence[str]
+    score_options: Mapping[str, Any]
+
+    def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
+        """Return a clip's targets as the kind's readouts take them; the same shapes for every clip.
+
+        Raises:
+            DataError: the clip has no such target, or it cannot be trained on.
+        """
+        ...
+
+    def blank(self, frames: int, height: int, width: int) -> Arrays:
+        """Return the targets of a clip of this size with nothing in it, by which shapes are known."""
+        ...
+
+    def file_meta(self, role: Role) -> Mapping[str, Any]:
+        """Return the conventions that files of decoded predictions and of stacked targets state."""
+        ...
+
+    def file_fields(self, role: Role, arrays: Arrays, stacked: Arrays) -> Arrays | None:
+        """Return the fields of one sample of such a file; None where nothing is asked of the clip.
+
+        Args:
+            arrays: one clip of decoded predictions, or its stacked targets.
+            stacked: its stacked targets.
+        """
+        ...
+
+
 @frozen(kw_only=True)
 class Unit:
     """One idempotent step of a plan.

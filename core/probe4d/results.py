@@ -170,6 +170,7 @@ def _compare(column: Column, records: Sequence[Record], resamples: int, seed: in
         str(targets_of(first)),
         against=str(predictions_of(second)),
         metrics=tuple(first.content["task"]["metrics"]),
+        **first.content["score_options"],
         resamples=resamples,
         seed=seed,
     )

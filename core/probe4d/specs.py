@@ -373,9 +373,16 @@ class MetricSpec(Spec):
 
 @frozen(kw_only=True)
 class KindSpec(Spec):
-    """A prediction schema; see `probe4d.contracts.Kind`. `schema` is `"<plugin>/<kind>/<version>"`."""
+    """A prediction schema; see `probe4d.contracts.Kind`.
+
+    Attributes:
+        schema: `"<plugin>/<kind>/<version>"`.
+        training: target of what stacks its targets for readouts, see `probe4d.contracts.TrainingTargets`;
+            None for a kind that is only scored.
+    """
 
     schema: str = field(validator=text)
+    training: str | None = field(default=None, validator=attrs.validators.optional(_target))
 
 
 @frozen(kw_only=True)

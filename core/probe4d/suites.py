@@ -66,6 +66,12 @@ def _text(_suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None
         raise UsageError(f"{attribute.name}: expected text, got {value!r}.")
 
 
+def _name(suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
+    _text(suite, attribute, value)
+    if not value:
+        raise UsageError(f"{attribute.name}: expected a name, got an empty one.")
+
+
 def _backbones(_suite: Suite, _attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, tuple):
         raise UsageError(f"backbones: expected a list of names or tables, got {value!r}.")
@@ -110,7 +116,7 @@ class Suite:
         overrides: by name of a task or protocol, fields that differ from its own.
     """
 
-    name: str = field(validator=[_text, attrs.validators.min_len(1)])
+    name: str = field(validator=_name)
     summary: str = field(default="", validator=_text)
     backbones: tuple[str | Mapping[str, Any], ...] = field(default=(), converter=_tuple, validator=_backbones)
     tasks: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
@@ -167,7 +173,7 @@ def parse(text: str, where: str) -> Suite:
         raise UsageError(f'{where}: expected a name, got none. Write name = "…" at its top.')
     try:
         return Suite(**content)
-    except ValueError as error:
+    except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 
 

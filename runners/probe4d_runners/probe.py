@@ -12,15 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from probe4d.atomic import sha256_of, write_json
-from probe4d.contracts import Array, Arrays, Layer, Readout
+from probe4d.contracts import Array, Arrays, Layer, Readout, TrainingTargets
 from probe4d.errors import DataError
 from probe4d.paths import cache_dir
 from probe4d.planning.provenance import environment
 from probe4d.registry import find, make
 from probe4d_runners.probing.data import Clips, open_clips, split_holdout
-from probe4d_runners.probing.files import file_fields, file_meta, write_samples
+from probe4d_runners.probing.files import write_samples
 from probe4d_runners.probing.sweep import Member, SweepTraining, train_sweep
 from probe4d_runners.protocols import FrozenProtocol
+from probe4d_runners.targets import training_targets
 
 __all__ = ["probe"]
 
@@ -131,28 +132,27 @@ def _predict(
     for part, features, targets in clips.in_order(protocol.eval_batch_size, layers, rows):
         decoded = run(trained.params, jnp.asarray(features, jnp.float32), dict(targets))
         found.append((part, {name: np.asarray(value) for name, value in decoded.items()}, targets))
-    written = {}
+    written, made = {}, training_targets(task["kind"])
     for number, member in enumerate(members):
         if not sound[number]:
             continue
         at = divmod(number, rates)
         file = folder / f"{member.name}.npz"
-        samples = _samples(clips, task["kind"], found, at)
-        write_samples(file, samples, file_meta(task["kind"], "predictions"))
+        write_samples(file, _samples(clips, made, found, at), made.file_meta("predictions"))
         written[member.name] = {"file": f"{folder.name}/{file.name}", "sha256": sha256_of(file)}
     return written
 
 
 def _samples(
-    clips: Clips, kind: str, found: Sequence[tuple[Array, Arrays, Arrays]], at: tuple[int, int]
+    clips: Clips, made: TrainingTargets, found: Sequence[tuple[Array, Arrays, Arrays]], at: tuple[int, int]
 ) -> Iterator[tuple[str, Arrays]]:
     for part, decoded, targets in found:
         for i, sample_id in enumerate(clips.ids(part)):
-            fields = {name: value[at][i] for name, value in decoded.items()}
-            mask = targets["mask"][i] if "mask" in targets else None
-            if mask is not None and not mask.any():
-                continue  # nothing is asked of this clip; the score unit names it
-            yield sample_id, file_fields(kind, "predictions", fields, mask)
+            own = {name: value[i] for name, value in targets.items()}
+            predicted = {name: value[at][i] for name, value in decoded.items()}
+            fields = made.file_fields("predictions", predicted, own)
+            if fields is not None:  # else nothing is asked of this clip; the score unit names it
+                yield sample_id, fields
 
 
 def _finite(values: Array) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from probe4d.atomic import replacing, sha256_of, write_json
 from probe4d.cells import Cell, escape
-from probe4d.contracts import Arrays, Layer
+from probe4d.contracts import Arrays, Layer, TrainingTargets
 from probe4d.errors import DataError
 from probe4d.planning.provenance import environment
 from probe4d.records import RunFolder
@@ -19,7 +19,8 @@ from probe4d.registry import find
 from probe4d.scoring import Score, score
 from probe4d.specs import MetricValue
 from probe4d_runners.probing.data import Clips, open_clips
-from probe4d_runners.probing.files import SCORE_OPTIONS, file_fields, file_meta, write_samples
+from probe4d_runners.probing.files import write_samples
+from probe4d_runners.targets import training_targets
 
 __all__ = ["score_cells"]
 
@@ -110,7 +111,8 @@ class _Scorer:
         self.kind, self.metrics = task["kind"], tuple(task["metrics"])
         metric, _, self.value = task["primary"].rpartition(".")
         self.way = next(one for one in find("metrics", metric).spec.values if one.name == self.value)
-        self.options = dict(SCORE_OPTIONS.get(self.kind, {}))
+        self._made = training_targets(self.kind)
+        self.options = dict(self._made.score_options)
         self.select_on = protocol["settings"]["select_on"]
         self.nothing_asked: list[dict[str, str]] = []
         self._sweep, self._sets = sweep, sets
@@ -123,9 +125,9 @@ class _Scorer:
     def _written(self, file: Path, which: str) -> Path:
         """Return the file of a split's targets, written once per run."""
         clips = open_clips(self._sets[which], self._sets[which])
-        samples = list(_target_samples(clips, self.kind, self.nothing_asked if which == "evaluate_targets" else []))
+        asked = list(_target_samples(clips, self._made, self.nothing_asked if which == "evaluate_targets" else []))
         if not file.exists():
-            write_samples(file, samples, file_meta(self.kind, "targets"))
+            write_samples(file, asked, self._made.file_meta("targets"))
         return file
 
     def scored(self, member: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,14 +159,17 @@ class _Scorer:
         }
 
 
-def _target_samples(clips: Clips, kind: str, nothing_asked: list[dict[str, str]]) -> Iterator[tuple[str, Arrays]]:
+def _target_samples(
+    clips: Clips, made: TrainingTargets, nothing_asked: list[dict[str, str]]
+) -> Iterator[tuple[str, Arrays]]:
     targets = clips.targets_of(clips.rows)
     for i, sample_id in enumerate(clips.ids(clips.rows)):
-        mask = targets["mask"][i] if "mask" in targets else None
-        if mask is not None and not mask.any():
+        own = {name: value[i] for name, value in targets.items()}
+        fields = made.file_fields("targets", own, own)
+        if fields is None:
             nothing_asked.append({"id": sample_id, "reason": "nothing is visible on its first frame"})
-            continue
-        yield sample_id, file_fields(kind, "targets", {name: value[i] for name, value in targets.items()}, mask)
+        else:
+            yield sample_id, fields
 
 
 def _read_sweep(folder: Path, unit: str) -> dict[str, Any]:

@@ -1,41 +1,51 @@
-"""Targets of clips as arrays of fixed shape, the batch that readouts take and that metrics are scored against.
+"""Targets of the five kinds as arrays of fixed shape: what readouts train on and what is scored against.
 
 Which fields each kind has is in docs/readouts.md; lengths are metres, coordinates pixels of the clip.
+Each class is the `training` of a kind's spec; see `probe4d.contracts.TrainingTargets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
-from probe4d.contracts import Array, Arrays, Sample
+from probe4d.contracts import Array, Arrays, Role, Sample, TrainingTargets
 from probe4d.errors import DataError, UsageError, did_you_mean
+from probe4d.registry import find, load_target
 from probe4d.specs import ClipSampling
 
-__all__ = ["relative_pose", "stack_targets", "target_shapes"]
+__all__ = ["relative_pose", "stack_targets", "target_shapes", "training_targets"]
+
+
+def training_targets(kind: str) -> TrainingTargets:
+    """Return what stacks the targets of a kind.
+
+    Raises:
+        UsageError: the kind is only scored.
+    """
+    entry = find("kinds", kind)
+    if entry.spec.training is None:
+        raise UsageError(f"kind {entry.name}: expected one that readouts train on, got one that is only scored.")
+    made: TrainingTargets = load_target(entry.spec.training, entry.name)()
+    return made
 
 
 def stack_targets(kind: str, samples: Sequence[Sample], settings: Mapping[str, Any]) -> dict[str, Array]:
     """Return the targets of these clips, `(b, …)` by field.
 
-    Args:
-        settings: of the kind. `points`: `tracks`, how many rows; `boxes`: `boxes`, how many rows;
-            `all` says that none may be dropped, as in evaluation.
-
     Raises:
-        DataError: a sample has no such target, or more rows than `all` allows to drop; names it.
-        UsageError: the kind cannot be stacked, or a setting does not exist.
+        DataError: a sample has no such target, or it cannot be stacked; names it.
+        UsageError: the kind is not trained on, or a setting does not exist.
     """
-    stack = _stacker(kind, settings)
+    made = _checked(kind, settings)
     rows = []
     for sample in samples:
         if kind not in sample.targets:
-            raise DataError(
-                f"{sample.id}: expected targets of kind {kind!r}, got {', '.join(sample.targets) or 'none'}."
-            )
-        rows.append(stack(sample, settings))
+            has = ", ".join(sample.targets) or "none"
+            raise DataError(f"{sample.id}: expected targets of kind {kind!r}, got {has}.")
+        rows.append(made.stack(sample, settings))
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
@@ -43,8 +53,186 @@ def target_shapes(
     kind: str, sampling: ClipSampling, settings: Mapping[str, Any]
 ) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return shape and dtype of one clip's targets by field."""
-    rows = stack_targets(kind, [_blank(sampling)], settings)
+    height, width = sampling.size
+    blank = Sample(
+        id="blank",
+        video=np.zeros((sampling.frames, height, width, 3), np.uint8),
+        targets={kind: _checked(kind, settings).blank(sampling.frames, height, width)},
+    )
+    rows = stack_targets(kind, [blank], settings)
     return {name: (value.shape[1:], value.dtype.name) for name, value in rows.items()}
+
+
+def _checked(kind: str, settings: Mapping[str, Any]) -> TrainingTargets:
+    made = training_targets(kind)
+    for name in settings:
+        if name not in made.settings:
+            raise UsageError(f"targets of {kind}: there is no setting {name!r}.{did_you_mean(name, made.settings)}")
+    return made
+
+
+class PointTargets:
+    """Queries are the tracks' own points on the clip's first frame; tracks hidden there are masked.
+
+    Settings: `tracks`, how many rows; `all`: none may be dropped, as in evaluation.
+    """
+
+    settings = ("tracks", "all")
+    score_options: ClassVar[Mapping[str, Any]] = {}
+
+    def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
+        """Return tracks, visible, query_points, mask and frame_size."""
+        fields = sample.targets["points"]
+        tracks, visible = np.asarray(fields["tracks"], np.float32), np.asarray(fields["visible"], bool)
+        chosen = _chosen_tracks(sample, visible, int(settings["tracks"]), bool(settings.get("all")))
+        n, limit, frames = len(chosen), int(settings["tracks"]), tracks.shape[1]
+        out_tracks, out_visible = np.zeros((limit, frames, 2), np.float32), np.zeros((limit, frames), bool)
+        out_tracks[:n], out_visible[:n] = np.nan_to_num(tracks[chosen]), visible[chosen]
+        queries = np.zeros((limit, 3), np.float32)
+        queries[:n, 1:] = out_tracks[:n, 0, ::-1]
+        mask = np.zeros(limit, bool)
+        mask[:n] = visible[chosen, 0]
+        size = np.array(sample.video.shape[1:3], np.float32)
+        return {
+            "tracks": out_tracks,
+            "visible": out_visible & mask[:, None],
+            "query_points": queries,
+            "mask": mask,
+            "frame_size": size,
+        }
+
+    def blank(self, frames: int, height: int, width: int) -> Arrays:
+        """Return no tracks."""
+        none = np.zeros((0, frames), bool)
+        return {"tracks": np.zeros((0, frames, 2)), "visible": none, "query_points": np.zeros((0, 3))}
+
+    def file_meta(self, role: Role) -> Mapping[str, Any]:
+        """Return x y in pixels: of the 256 raster as decoded, of the clip's frame as stacked."""
+        shared = {"schema": "probe4d/points/1", "order": "xy", "coords": "pixels"}
+        return {**shared, "frame_size": [256, 256]} if role == "predictions" else {**shared, "query_mode": "first"}
+
+    def file_fields(self, role: Role, arrays: Arrays, stacked: Arrays) -> Arrays | None:
+        """Return the real rows."""
+        names = ("tracks", "visible") if role == "predictions" else ("tracks", "visible", "query_points")
+        rows = _real_rows(arrays, names, stacked["mask"])
+        return rows if rows is None or role == "predictions" else {**rows, "frame_size": arrays["frame_size"]}
+
+
+class BoxTargets:
+    """Boxes present on the first frame, the largest where there are too many. Source: paper A.2.4.
+
+    Settings: `boxes`, how many rows; `min_area` of a box on the first frame, as a fraction of the frame.
+    """
+
+    settings = ("boxes", "min_area")
+    # Rows of predictions are those of targets, by construction.
+    score_options: ClassVar[Mapping[str, Any]] = {"match": "rows"}
+
+    def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
+        """Return boxes, present and mask."""
+        fields = sample.targets["boxes"]
+        boxes, present = np.asarray(fields["boxes"], np.float32), np.asarray(fields["present"], bool)
+        limit, first = int(settings["boxes"]), boxes[:, 0]
+        area = np.where(present[:, 0], (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1]), -1.0)
+        chosen = np.flatnonzero(area > settings.get("min_area", 0.0))
+        chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")][:limit])
+        out = np.zeros((limit, *boxes.shape[1:]), np.float32)
+        seen, mask = np.zeros((limit, boxes.shape[1]), bool), np.zeros(limit, bool)
+        n = len(chosen)
+        out[:n], seen[:n], mask[:n] = np.nan_to_num(boxes[chosen]), present[chosen], True
+        return {"boxes": out, "present": seen, "mask": mask}
+
+    def blank(self, frames: int, height: int, width: int) -> Arrays:
+        """Return no boxes."""
+        return {"boxes": np.zeros((0, frames, 4)), "present": np.zeros((0, frames), bool)}
+
+    def file_meta(self, role: Role) -> Mapping[str, Any]:
+        """Return (ymin, xmin, ymax, xmax) in [0, 1]."""
+        return {"schema": "probe4d/boxes/1", "order": "yxyx", "coords": "normalized"}
+
+    def file_fields(self, role: Role, arrays: Arrays, stacked: Arrays) -> Arrays | None:
+        """Return the real rows."""
+        return _real_rows(arrays, ("boxes", "present"), stacked["mask"])
+
+
+class DepthTargets:
+    """Metric depth along the optical axis, 0 where it is not valid."""
+
+    settings = ()
+    score_options: ClassVar[Mapping[str, Any]] = {}
+
+    def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
+        """Return depth and valid."""
+        fields = sample.targets["depth"]
+        valid = np.asarray(fields["valid"], bool)
+        return {"depth": np.where(valid, np.asarray(fields["depth"], np.float32), np.float32(0)), "valid": valid}
+
+    def blank(self, frames: int, height: int, width: int) -> Arrays:
+        """Return no valid pixel."""
+        shape = (frames, height, width)
+        return {"depth": np.zeros(shape), "valid": np.zeros(shape, bool)}
+
+    def file_meta(self, role: Role) -> Mapping[str, Any]:
+        """Return metres of z."""
+        return {"schema": "probe4d/depth/1", "unit": "metre", "surface": "z", "quantity": "depth"}
+
+    def file_fields(self, role: Role, arrays: Arrays, stacked: Arrays) -> Arrays | None:
+        """Return the maps; a clip without a valid pixel is left to the metric, which names it."""
+        return {name: np.asarray(arrays[name]) for name in ("depth", "valid") if role == "targets" or name == "depth"}
+
+
+class PoseTargets:
+    """The camera's motion from the first frame to the last."""
+
+    settings = ()
+    score_options: ClassVar[Mapping[str, Any]] = {}
+
+    def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
+        """Return pose.
+
+        Raises:
+            DataError: a camera of these two frames is not finite.
+        """
+        pose = relative_pose(sample.targets["pose"]["extrinsics"])
+        if not np.isfinite(pose).all():
+            raise DataError(f"{sample.id}: expected finite cameras in the first and last frame, got none.")
+        return {"pose": pose.astype(np.float32)}
+
+    def blank(self, frames: int, height: int, width: int) -> Arrays:
+        """Return a camera that stands still."""
+        return {"extrinsics": np.broadcast_to(np.eye(3, 4), (frames, 3, 4))}
+
+    def file_meta(self, role: Role) -> Mapping[str, Any]:
+        """Return metres, first camera to last, OpenCV axes."""
+        return {"schema": "probe4d/pose/1", "unit": "metre", "direction": "first_to_last", "axes": "opencv"}
+
+    def file_fields(self, role: Role, arrays: Arrays, stacked: Arrays) -> Arrays | None:
+        """Return the matrix."""
+        return {"pose": np.asarray(arrays["pose"])}
+
+
+class LabelTargets:
+    """One class per clip."""
+
+    settings = ()
+    score_options: ClassVar[Mapping[str, Any]] = {}
+
+    def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
+        """Return label."""
+        return {"label": np.asarray(sample.targets["labels"]["label"], np.int32)}
+
+    def blank(self, frames: int, height: int, width: int) -> Arrays:
+        """Return class 0."""
+        return {"label": np.zeros((), int)}
+
+    def file_meta(self, role: Role) -> Mapping[str, Any]:
+        """Return the schema alone."""
+        return {"schema": "probe4d/labels/1"}
+
+    def file_fields(self, role: Role, arrays: Arrays, stacked: Arrays) -> Arrays | None:
+        """Return logits or label."""
+        name = "logits" if role == "predictions" else "label"
+        return {name: np.asarray(arrays[name])}
 
 
 def relative_pose(extrinsics: Array) -> Array:
@@ -58,104 +246,20 @@ def relative_pose(extrinsics: Array) -> Array:
     return np.concatenate([rotation, (last[:, 3] - rotation @ first[:, 3])[:, None]], axis=1)
 
 
-def _stacker(kind: str, settings: Mapping[str, Any]) -> Callable[[Sample, Mapping[str, Any]], dict[str, Array]]:
-    if kind not in STACKERS:
-        raise UsageError(f"targets: expected a kind of {', '.join(STACKERS)}, got {kind!r}.")
-    stack, known = STACKERS[kind]
-    for name in settings:
-        if name not in known:
-            raise UsageError(f"targets of {kind}: there is no setting {name!r}.{did_you_mean(name, known)}")
-    return stack
+def _chosen_tracks(sample: Sample, visible: Array, limit: int, every: bool) -> Array:
+    """Return the rows to keep: those visible at first where every one counts, else as many as are drawn."""
+    chosen = np.flatnonzero(visible[:, 0]) if every else np.arange(len(visible))
+    if len(chosen) <= limit:
+        return chosen
+    if every:
+        raise DataError(f"{sample.id}: expected at most {limit} tracks, got {len(chosen)}. Raise eval_tracks.")
+    # Drawn, not the first ones: neighbours in a file are often neighbours in the picture. The draw
+    # depends on the clip alone, whoever stacks it.
+    random = np.random.default_rng(list(sample.id.encode()))
+    return np.sort(random.permutation(chosen)[:limit])
 
 
-def _points(sample: Sample, settings: Mapping[str, Any]) -> dict[str, Array]:
-    """Queries are the tracks' own points on the clip's first frame; tracks hidden there are masked."""
-    fields = sample.targets["points"]
-    tracks, visible = np.asarray(fields["tracks"], np.float32), np.asarray(fields["visible"], bool)
-    limit = int(settings["tracks"])
-    chosen = np.flatnonzero(visible[:, 0]) if settings.get("all") else np.arange(len(tracks))
-    if len(chosen) > limit:
-        if settings.get("all"):
-            raise DataError(f"{sample.id}: expected at most {limit} tracks, got {len(chosen)}. Raise eval_tracks.")
-        # Drawn, not the first ones: neighbours in a file are often neighbours in the picture.
-        chosen = np.sort(_draw(sample).permutation(chosen)[:limit])
-    n, frames = len(chosen), tracks.shape[1]
-    out_tracks, out_visible = np.zeros((limit, frames, 2), np.float32), np.zeros((limit, frames), bool)
-    out_tracks[:n], out_visible[:n] = np.nan_to_num(tracks[chosen]), visible[chosen]
-    queries = np.zeros((limit, 3), np.float32)
-    queries[:n, 1:] = out_tracks[:n, 0, ::-1]
-    mask = np.zeros(limit, bool)
-    mask[:n] = visible[chosen, 0]
-    size = np.array(sample.video.shape[1:3], np.float32)
-    return {
-        "tracks": out_tracks,
-        "visible": out_visible,
-        "query_points": queries,
-        "mask": mask,
-        "frame_size": size,
-    }
-
-
-def _boxes(sample: Sample, settings: Mapping[str, Any]) -> dict[str, Array]:
-    """Boxes present on the first frame, the largest where there are too many. Source: paper A.2.4."""
-    fields = sample.targets["boxes"]
-    boxes, present = np.asarray(fields["boxes"], np.float32), np.asarray(fields["present"], bool)
-    limit = int(settings["boxes"])
-    first = boxes[:, 0]
-    area = np.where(present[:, 0], (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1]), -1.0)
-    chosen = np.flatnonzero(area > settings.get("min_area", 0.0))
-    chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")][:limit])
-    out = np.zeros((limit, *boxes.shape[1:]), np.float32)
-    seen = np.zeros((limit, boxes.shape[1]), bool)
-    mask = np.zeros(limit, bool)
-    n = len(chosen)
-    out[:n], seen[:n], mask[:n] = np.nan_to_num(boxes[chosen]), present[chosen], True
-    return {"boxes": out, "present": seen, "mask": mask}
-
-
-def _depth(sample: Sample, _settings: Mapping[str, Any]) -> dict[str, Array]:
-    fields = sample.targets["depth"]
-    valid = np.asarray(fields["valid"], bool)
-    depth = np.where(valid, np.asarray(fields["depth"], np.float32), np.float32(0))
-    return {"depth": depth, "valid": valid}
-
-
-def _pose(sample: Sample, _settings: Mapping[str, Any]) -> dict[str, Array]:
-    fields: Arrays = sample.targets["pose"]
-    pose = relative_pose(fields["extrinsics"])
-    if not np.isfinite(pose).all():
-        raise DataError(f"{sample.id}: expected finite cameras in the first and last frame, got none.")
-    return {"pose": pose.astype(np.float32)}
-
-
-def _labels(sample: Sample, _settings: Mapping[str, Any]) -> dict[str, Array]:
-    return {"label": np.asarray(sample.targets["labels"]["label"], np.int32)}
-
-
-STACKERS: Mapping[str, tuple[Callable[[Sample, Mapping[str, Any]], dict[str, Array]], tuple[str, ...]]] = {
-    "points": (_points, ("tracks", "all")),
-    "boxes": (_boxes, ("boxes", "min_area", "all")),
-    "depth": (_depth, ()),
-    "pose": (_pose, ()),
-    "labels": (_labels, ()),
-}
-
-
-def _draw(sample: Sample) -> np.random.Generator:
-    """Return a generator that depends on the clip alone, whoever stacks it."""
-    return np.random.default_rng(list(sample.id.encode()))
-
-
-def _blank(sampling: ClipSampling) -> Sample:
-    """Return a clip of the right shape with nothing in it."""
-    frames, (height, width) = sampling.frames, sampling.size
-    camera = np.broadcast_to(np.eye(3, 4), (frames, 3, 4))
-    none = np.zeros((0, frames), bool)
-    targets: dict[str, Arrays] = {
-        "points": {"tracks": np.zeros((0, frames, 2)), "visible": none, "query_points": np.zeros((0, 3))},
-        "boxes": {"boxes": np.zeros((0, frames, 4)), "present": none},
-        "depth": {"depth": np.zeros((frames, height, width)), "valid": np.zeros((frames, height, width), bool)},
-        "pose": {"extrinsics": camera, "intrinsics": np.broadcast_to(np.eye(3), (frames, 3, 3))},
-        "labels": {"label": np.zeros((), int)},
-    }
-    return Sample(id="", video=np.zeros((frames, height, width, 3), np.uint8), targets=targets)
+def _real_rows(arrays: Arrays, names: Sequence[str], mask: Array) -> dict[str, Array] | None:
+    if not mask.any():
+        return None
+    return {name: np.asarray(arrays[name])[mask] for name in names}

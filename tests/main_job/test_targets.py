@@ -79,7 +79,7 @@ def test_a_sample_without_the_kind_is_named(clips):
     bare = Sample(id="bare", video=clips[0].video, targets={})
     with pytest.raises(DataError, match="bare: expected targets of kind 'depth'"):
         stack_targets("depth", [bare], {})
-    with pytest.raises(UsageError, match="expected a kind of"):
+    with pytest.raises(UsageError, match="there is none of that name"):
         stack_targets("sound", clips, {})
     with pytest.raises(UsageError, match="Did you mean 'tracks'"):
         stack_targets("points", clips, {"track": 5})

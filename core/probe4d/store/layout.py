@@ -23,7 +23,7 @@ __all__ = ["GROUP", "ArrayLayout", "array_document", "document", "group_document
 GROUP = "features.zarr"  # folder of the zarr group inside a set
 SMALL_ROW = 4096  # bytes; below it a shard is one inner chunk
 CRC_BYTES = 4
-ALIGNMENT = 64  # inner chunks begin at multiples of it: mapped, they are copied some 10 % faster
+ALIGNMENT = 4096  # inner chunks begin at multiples of it: mapped, they are copied some 10 % faster
 
 
 @attrs.frozen(kw_only=True)

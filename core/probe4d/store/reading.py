@@ -13,7 +13,6 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MappedShards", "RangedShards", "Reader", "open_reader"]
 
-TWO_THREADS = 4 << 20  # bytes of a batch
+PIECE = 1 << 19  # bytes copied at once: larger ones than the processor's second cache are copied more slowly
 MAPS = 4096  # shards mapped at a time, where the limit of open files allows
 
 
@@ -136,35 +135,21 @@ class MappedShards:
         self._store = store
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[str, int], MappedShard] = OrderedDict()
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._helper = ThreadPoolExecutor(1, "probe4d-copy")  # starts its thread at the first use
         self._limit = min(MAPS, _open_files_limit() // 2)
 
     def fill(self, layout: ArrayLayout, rows: list[int], out: Array) -> None:
         """Copy rows into `out`."""
         nbytes, shard_rows, chunk_rows = layout.row_nbytes, layout.shard_rows, layout.chunk_rows
         nothing = np.zeros(nbytes, np.uint8)
-        sources = []
+        pieces: list[Array] = []
         for row in rows:
             shard, inside = divmod(row, shard_rows)
             mapped = self._shard(layout, shard)
-            start = mapped.starts[inside // chunk_rows]
-            if start < 0:
-                sources.append(nothing)
-            else:
-                start += inside % chunk_rows * nbytes
-                sources.append(mapped.data[start : start + nbytes])
-        self._copy(sources, out)
-
-    def _copy(self, sources: list[Array], out: Array) -> None:
-        """Copy a large batch by two threads: one alone does not use all of the memory's speed."""
-        half = len(sources) // 2 if out.nbytes >= TWO_THREADS and self._cores > 1 else 0
-        if half:
-            other = self._helper.submit(np.concatenate, sources[:half], out=out[:half].reshape(-1))
-            np.concatenate(sources[half:], out=out[half:].reshape(-1))
-            other.result()
-        else:
-            np.concatenate(sources, out=out.reshape(-1))
+            start = mapped.starts[inside // chunk_rows] + inside % chunk_rows * nbytes
+            source = nothing if mapped.starts[inside // chunk_rows] < 0 else mapped.data[start : start + nbytes]
+            pieces += [source[at : at + PIECE] for at in range(0, nbytes, PIECE)]
+        # One call copies everything: between large copies the interpreter's own memory is cold.
+        np.concatenate(pieces, out=out.reshape(-1))
 
     def _shard(self, layout: ArrayLayout, shard: int) -> MappedShard:
         key = (layout.path, shard)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,62 +12,9 @@ from typing import Any
 import numpy as np
 
 from probe4d.atomic import replacing
-from probe4d.contracts import Array, Arrays, Role
-from probe4d.errors import UsageError
+from probe4d.contracts import Array, Arrays
 
-__all__ = ["SCORE_OPTIONS", "file_fields", "file_meta", "write_samples"]
-
-# The conventions of what readouts decode, and of stacked targets, by kind.
-META: Mapping[str, Mapping[Role, Mapping[str, Any]]] = {
-    "points": {
-        "predictions": {"order": "xy", "coords": "pixels", "frame_size": [256, 256]},
-        "targets": {"order": "xy", "coords": "pixels", "query_mode": "first"},
-    },
-    "boxes": {
-        "predictions": {"order": "yxyx", "coords": "normalized"},
-        "targets": {"order": "yxyx", "coords": "normalized"},
-    },
-    "depth": {
-        "predictions": {"unit": "metre", "surface": "z", "quantity": "depth"},
-        "targets": {"unit": "metre", "surface": "z", "quantity": "depth"},
-    },
-    "pose": {
-        "predictions": {"unit": "metre", "direction": "first_to_last", "axes": "opencv"},
-        "targets": {"unit": "metre", "direction": "first_to_last", "axes": "opencv"},
-    },
-    "labels": {"predictions": {}, "targets": {}},
-}
-FIELDS: Mapping[str, Mapping[Role, Sequence[str]]] = {
-    "points": {"predictions": ("tracks", "visible"), "targets": ("tracks", "visible", "query_points", "frame_size")},
-    "boxes": {"predictions": ("boxes", "present"), "targets": ("boxes", "present")},
-    "depth": {"predictions": ("depth",), "targets": ("depth", "valid")},
-    "pose": {"predictions": ("pose",), "targets": ("pose",)},
-    "labels": {"predictions": ("logits",), "targets": ("label",)},
-}
-# Rows of predictions are those of targets, by construction.
-SCORE_OPTIONS: Mapping[str, Mapping[str, Any]] = {"boxes": {"match": "rows"}}
-ROWS = ("tracks", "visible", "query_points", "boxes", "present")
-
-
-def file_meta(kind: str, role: Role) -> dict[str, Any]:
-    """Return the conventions that a file of this kind states.
-
-    Raises:
-        UsageError: the kind is not one that readouts are trained for.
-    """
-    if kind not in META:
-        raise UsageError(f"kind: expected one of {', '.join(META)}, got {kind!r}.")
-    return {"schema": f"probe4d/{kind}/1", **META[kind][role]}
-
-
-def file_fields(kind: str, role: Role, sample: Arrays, mask: Array | None) -> Arrays:
-    """Return the fields of one sample, rows of padding dropped.
-
-    Args:
-        mask: `(n,)`, the rows that are real; None for kinds without rows.
-    """
-    fields = {name: np.asarray(sample[name]) for name in FIELDS[kind][role]}
-    return fields if mask is None else {n: v[mask] if n in ROWS else v for n, v in fields.items()}
+__all__ = ["write_samples"]
 
 
 def write_samples(file: Path, samples: Iterable[tuple[str, Arrays]], meta: Mapping[str, Any]) -> None:
@@ -76,7 +23,7 @@ def write_samples(file: Path, samples: Iterable[tuple[str, Arrays]], meta: Mappi
         _member(archive, "meta", np.array(json.dumps(dict(meta))))
         for sample_id, fields in samples:
             for name, value in fields.items():
-                _member(archive, f"{sample_id}/{name}", value)
+                _member(archive, f"{sample_id}/{name}", np.asarray(value))
 
 
 def _member(archive: zipfile.ZipFile, name: str, value: Array) -> None:
