@@ -12,6 +12,7 @@ from probe4d.builtin.playroom_specs import DATASETS as PLAYROOM
 from probe4d.builtin.playroom_tasks import TASKS
 from probe4d.builtin.protocols_specs import PROTOCOLS
 from probe4d.builtin.runners_specs import RUNNERS
+from probe4d.builtin.suites_specs import SUITES
 from probe4d.hookspecs import hookimpl
 
 
@@ -55,6 +56,12 @@ def probe4d_aggregates() -> tuple[specs.AggregateSpec, ...]:
 def probe4d_runners() -> tuple[specs.RunnerSpec, ...]:
     """Return the local runner."""
     return RUNNERS
+
+
+@hookimpl
+def probe4d_suites() -> tuple[specs.SuiteSpec, ...]:
+    """Return the suites on the embedded benchmark."""
+    return SUITES
 
 
 @hookimpl

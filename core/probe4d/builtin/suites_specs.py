@@ -1,0 +1,18 @@
+"""The suites of the root distribution."""
+
+from __future__ import annotations
+
+from probe4d.specs import SuiteSpec
+
+SUITES = (
+    SuiteSpec(
+        name="playroom",
+        resource="probe4d.builtin:suites/playroom.toml",
+        summary="five 4-D tasks on the embedded benchmark, the paper's frozen protocol",
+    ),
+    SuiteSpec(
+        name="playroom-quick",
+        resource="probe4d.builtin:suites/playroom-quick.toml",
+        summary="the same five tasks in minutes on two cores",
+    ),
+)
