@@ -161,12 +161,3 @@ def test_opening_stamps_the_time_of_use(filled):
     assert not stamp.exists()
     FeatureStore.open(store.url)
     assert stamp.exists()
-
-
-@pytest.mark.parametrize("cores", [1, 2])
-def test_a_batch_that_two_threads_copy_is_the_same(cores, filled, monkeypatch):
-    store, expected = filled
-    monkeypatch.setattr(reading, "TWO_THREADS", 1)
-    monkeypatch.setattr(store.reader._source, "_cores", cores)
-    for rows in ([3], [3, 1, 2], np.arange(20)):
-        assert np.array_equal(store.read(rows, 12), expected["layers/12/features"][rows])

@@ -1,7 +1,7 @@
 """How an array of a feature set lies in zarr v3: shapes, keys, and the metadata documents.
 
 Rows are sharded; the inner chunk is one row (a clip), or the whole shard where a row is small. Inner
-chunks are uncompressed, each followed by its CRC-32C and zeros up to the next multiple of 64 bytes; the
+chunks are uncompressed, each followed by its CRC-32C and zeros up to the next page (small ones: 64 bytes); the
 index stands at the end, with its own CRC-32C.
 Source: the zarr v3 specification and its `sharding_indexed`, `bytes` and `crc32c` codecs.
 """
@@ -23,7 +23,8 @@ __all__ = ["GROUP", "ArrayLayout", "array_document", "document", "group_document
 GROUP = "features.zarr"  # folder of the zarr group inside a set
 SMALL_ROW = 4096  # bytes; below it a shard is one inner chunk
 CRC_BYTES = 4
-ALIGNMENT = 4096  # inner chunks begin at multiples of it: mapped, they are copied some 10 % faster
+LARGE_CHUNK = 1 << 18  # bytes; from here on inner chunks begin at pages, which are copied fastest
+PAGE, LINE = 4096, 64
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +66,8 @@ class ArrayLayout:
     @property
     def stored_nbytes(self) -> int:
         """Bytes from the beginning of one inner chunk to that of the next."""
-        return -(-(self.chunk_nbytes + CRC_BYTES) // ALIGNMENT) * ALIGNMENT
+        unit = PAGE if self.chunk_nbytes >= LARGE_CHUNK else LINE
+        return -(-(self.chunk_nbytes + CRC_BYTES) // unit) * unit
 
     @property
     def shard_chunks(self) -> int:

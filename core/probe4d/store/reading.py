@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MappedShards", "RangedShards", "Reader", "open_reader"]
 
-PIECE = 1 << 19  # bytes copied at once: larger ones than the processor's second cache are copied more slowly
 MAPS = 4096  # shards mapped at a time, where the limit of open files allows
 
 
@@ -129,7 +128,11 @@ def _verify(data: Array, receipt: StoredFile, path: Path) -> None:
 
 
 class MappedShards:
-    """Rows of local shards, copied from memory maps that stay open."""
+    """Rows of local shards, copied from memory maps that stay open.
+
+    With glibc, a process started with `GLIBC_TUNABLES=glibc.cpu.x86_non_temporal_threshold=1048576` copies
+    clips of more than 1 MiB past the caches, which is up to 1.5 times as fast.
+    """
 
     def __init__(self, store: FeatureStore) -> None:
         self._store = store
@@ -141,15 +144,18 @@ class MappedShards:
         """Copy rows into `out`."""
         nbytes, shard_rows, chunk_rows = layout.row_nbytes, layout.shard_rows, layout.chunk_rows
         nothing = np.zeros(nbytes, np.uint8)
-        pieces: list[Array] = []
+        sources: list[Array] = []
         for row in rows:
             shard, inside = divmod(row, shard_rows)
             mapped = self._shard(layout, shard)
-            start = mapped.starts[inside // chunk_rows] + inside % chunk_rows * nbytes
-            source = nothing if mapped.starts[inside // chunk_rows] < 0 else mapped.data[start : start + nbytes]
-            pieces += [source[at : at + PIECE] for at in range(0, nbytes, PIECE)]
+            start = mapped.starts[inside // chunk_rows]
+            if start < 0:
+                sources.append(nothing)
+            else:
+                start += inside % chunk_rows * nbytes
+                sources.append(mapped.data[start : start + nbytes])
         # One call copies everything: between large copies the interpreter's own memory is cold.
-        np.concatenate(pieces, out=out.reshape(-1))
+        np.concatenate(sources, out=out.reshape(-1))
 
     def _shard(self, layout: ArrayLayout, shard: int) -> MappedShard:
         key = (layout.path, shard)
