@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from probe4d.backbones import load_backbone
+    from probe4d.evaluating import evaluate
     from probe4d.hookspecs import hookimpl
     from probe4d.scoring import score
     from probe4d.specs import (
@@ -53,6 +54,7 @@ _HOME = {
     "TokenGrid": "probe4d.specs",
     "VideoInput": "probe4d.specs",
     "Weights": "probe4d.specs",
+    "evaluate": "probe4d.evaluating",
     "hookimpl": "probe4d.hookspecs",
     "load_backbone": "probe4d.backbones",
     "score": "probe4d.scoring",
@@ -78,6 +80,7 @@ __all__ = [
     "VideoInput",
     "Weights",
     "__version__",
+    "evaluate",
     "hookimpl",
     "load_backbone",
     "score",

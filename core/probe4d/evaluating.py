@@ -41,9 +41,7 @@ def evaluate(
         UsageError: a name or field is unknown.
         Probe4dError: something is missing; says what and how to get it.
     """
-    from probe4d.commands.suite_options import read_suite
-
-    read = suite if isinstance(suite, suites.Suite) else read_suite(str(suite))
+    read = suite if isinstance(suite, suites.Suite) else suites.find_suite(str(suite))
     added = [backbones] if isinstance(backbones, str) else list(backbones)
     plan = make_plan(read, RunFolder(output_dir), backbones=added, roots=roots, store=store, limit=limit)
     check_plan(plan)

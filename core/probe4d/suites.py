@@ -38,7 +38,7 @@ from attrs import field, frozen
 from probe4d.errors import UsageError, did_you_mean
 from probe4d.specs import ReadOnly
 
-__all__ = ["BACKBONE_KEYS", "Suite", "load", "parse", "to_toml"]
+__all__ = ["BACKBONE_KEYS", "Suite", "find_suite", "load", "parse", "to_toml"]
 
 BACKBONE_KEYS = ("name", "label", "weights", "seed", "options")
 
@@ -149,6 +149,19 @@ def load(source: str | Path) -> Suite:
     except UnicodeDecodeError as error:
         raise UsageError(f"{where}: expected UTF-8 text, {error}.") from error
     return parse(text, where)
+
+
+def find_suite(name: str) -> Suite:
+    """Return the suite of a file, or the installed one of that name.
+
+    Raises:
+        UsageError: there is neither, or the file is not a suite.
+    """
+    if name.endswith(".toml") or ("/" in name and Path(name).exists()):
+        return load(Path(name))
+    from probe4d.registry import find
+
+    return load(find("suites", name).spec.resource)
 
 
 def _resource(resource: str) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from probe4d import suites
-from probe4d.commands.suite_options import read_suite
 from probe4d.errors import UsageError
 from probe4d.registry import registry
 
@@ -21,7 +20,7 @@ def command() -> None:
 @click.argument("suite")
 def show(suite: str) -> None:
     """Print SUITE, a file or an installed one, as TOML with what it leaves out filled in."""
-    click.echo(suites.to_toml(read_suite(suite)), nl=False)
+    click.echo(suites.to_toml(suites.find_suite(suite)), nl=False)
 
 
 @command.command()
@@ -30,7 +29,7 @@ def validate(suite: str) -> None:
     """Check that SUITE says nothing unknown and that every name in it resolves."""
     from probe4d.planning.resolve import select
 
-    read = read_suite(suite)
+    read = suites.find_suite(suite)
     if read.backbones:
         chosen = select(read, registry())
     else:

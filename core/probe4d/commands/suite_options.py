@@ -13,7 +13,6 @@ import click
 
 from probe4d import suites
 from probe4d.errors import UsageError, did_you_mean
-from probe4d.registry import registry
 
 __all__ = ["make", "suite_options"]
 
@@ -53,7 +52,7 @@ def make(
     from probe4d.planning import make_plan
     from probe4d.records import RunFolder
 
-    read = read_suite(suite)
+    read = suites.find_suite(suite)
     read = _with_settings(read, settings)
     if tasks:
         read = attrs.evolve(read, tasks=_only(read.tasks, tasks))
@@ -61,13 +60,6 @@ def make(
     chosen = attrs.evolve(read, backbones=_with_weights((*read.backbones, *backbones), weights))
     plan = make_plan(chosen, run, roots=_pairs("--data-root", roots), store=store, limit=limit)
     return plan, suites.to_toml(chosen)
-
-
-def read_suite(name: str) -> suites.Suite:
-    """Return the suite of a file, or of that name in the registry."""
-    if name.endswith(".toml") or ("/" in name and Path(name).exists()):
-        return suites.load(Path(name))
-    return suites.load(registry().find("suites", name).spec.resource)
 
 
 def _only(known: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
