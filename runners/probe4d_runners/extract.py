@@ -19,13 +19,11 @@ from probe4d.registry import find, make
 from probe4d.specs import BackboneSpec, ClipSampling, VideoInput
 from probe4d.store import FeatureAddress, FeatureStore
 from probe4d_datasets.clips import clip_indices, clip_seed, prepare
+from probe4d_datasets.coverage import Coverage
 from probe4d_datasets.resize import resize_pixels
 from probe4d_runners.targets import stack_targets, target_shapes
 
 __all__ = ["extract_shard", "fit_input"]
-
-# Of a shard's samples; past it something is wrong with the data, not with a clip.
-MOST_BROKEN = 0.1
 
 
 @frozen(kw_only=True)
@@ -65,6 +63,7 @@ def extract_shard(
     batch_size: int = 1,
     kinds: Sequence[str] = (),
     target_settings: Mapping[str, Any] | None = None,
+    max_broken: float = 0.1,
 ) -> dict[str, Any]:
     """Fill a shard and return its receipt's facts; a shard that is done is left as it is.
 
@@ -75,9 +74,10 @@ def extract_shard(
         clip, views: how clips are cut, and the seed of each view.
         backbone: arguments of `probe4d.load_backbone`; without one the set holds targets of `kinds`.
         batch_size: clips of one call of the backbone; the last call is filled up, so every shape is the same.
+        max_broken: a broken sample costs itself, up to this fraction of the set.
 
     Raises:
-        DataError: more than a tenth of the shard's samples are broken.
+        DataError: the shard alone has more broken samples than the whole set may have.
     """
     started = time.perf_counter()
     entry = find("datasets", data["dataset"])
@@ -95,34 +95,32 @@ def extract_shard(
     if opened.is_done(shard):
         return _facts(opened, shard, 0.0)
     ids = opened.shard_ids(shard)
-    rows, left_out = _rows(clips, ids, made)
+    rows, left_out = _rows(clips, ids, made, Coverage(total=samples, max_broken=max_broken))
     seconds = time.perf_counter() - started
     opened.write_shard(shard, rows, ids, left_out, seconds=seconds, versions=_versions())
     return _facts(opened, shard, seconds)
 
 
-def _rows(clips: _Clips, ids: Sequence[str], made: _Encoder | _Targets) -> tuple[dict[str, Array], list[LeftOut]]:
+def _rows(
+    clips: _Clips, ids: Sequence[str], made: _Encoder | _Targets, coverage: Coverage
+) -> tuple[dict[str, Array], list[LeftOut]]:
     """Return the shard's arrays, zeros where a sample is left out, and which those are."""
-    left_out: list[LeftOut] = []
     places: list[int] = []
 
     def good() -> Iterator[Sample]:
+        nonlocal coverage
         for position, sample_id in enumerate(ids):
             try:
                 found = made.check(clips.of(sample_id))
             except DataError as error:
-                left_out.append(LeftOut(sample_id, str(error)))
-                if len(left_out) > MOST_BROKEN * len(ids) and len(left_out) > 1:
-                    named = "; ".join(f"{item.id}: {item.reason}" for item in left_out[:3])
-                    raise UsageError(
-                        f"{len(left_out)} of {len(ids)} samples are broken, more than {MOST_BROKEN:.0%}. {named}"
-                    ) from error
+                coverage = coverage.without(sample_id, str(error))
                 continue
             places.extend(range(position * len(clips.views), (position + 1) * len(clips.views)))
             yield from found
 
     parts = made.arrays(good(), clips.sampling)
     total = len(ids) * len(clips.views)
+    left_out = [LeftOut(*item) for item in coverage.left_out]
     return {path: _placed(value, places, total) for path, value in parts.items()}, left_out
 
 

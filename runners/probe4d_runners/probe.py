@@ -49,8 +49,8 @@ def probe(
     started = time.perf_counter()
     jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
     settings = FrozenProtocol(**protocol["settings"])
-    train = open_clips(sets["train"], sets["train_targets"])
-    evaluate = open_clips(sets["evaluate"], sets["evaluate_targets"])
+    train = open_clips(sets["train"], sets["train_targets"], settings.max_broken)
+    evaluate = open_clips(sets["evaluate"], sets["evaluate_targets"], settings.max_broken)
     readout = _readout(task, settings)
     rows, held = train.rows, None
     if settings.select_on == "holdout":

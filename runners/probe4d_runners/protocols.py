@@ -61,7 +61,7 @@ class FrozenProtocol:
         readout: options of every readout that differ from its own, as `width`.
         extract_batch_size: clips of one call of the backbone; part of what makes features bit-equal.
         eval_batch_size: clips of one call of the readout in evaluation.
-        microbatch: clips worked on at a time within a training batch, so that memory is bounded; 0 means all.
+        max_broken: fraction of a split that may be missing or broken before it is an error.
         seed: of parameters, order of examples and views.
     """
 
@@ -87,7 +87,7 @@ class FrozenProtocol:
     readout: Mapping[str, Any] = field(factory=dict, converter=dict)
     extract_batch_size: int = _count(8)
     eval_batch_size: int = _count(32)
-    microbatch: int = _count(0, least=0)
+    max_broken: float = field(default=0.1, converter=float, validator=and_(ge(0.0), le(1.0)))
     seed: int = _count(0, least=0)
 
     def layers_for(self, kind: str) -> tuple[Layer, ...]:

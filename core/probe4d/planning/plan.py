@@ -218,8 +218,9 @@ def _units(sweeps: Sequence[Sweep], root: str, run: RunFolder, registry: Registr
     for sweep in sweeps:
         for stored in sweep.sets:
             if stored.digest not in extracts:
-                batch = sweep.protocol.settings.extract_batch_size
-                extracts[stored.digest] = extract_units(stored, root, batch)
+                settings = sweep.protocol.settings
+                made = extract_units(stored, root, settings.extract_batch_size, settings.max_broken)
+                extracts[stored.digest] = made
         needs = [unit for stored in sweep.sets for unit in extracts[stored.digest]]
         probe = probe_unit(sweep, root, run, needs)
         later += [probe, score_unit(sweep, probe, run, context_of(sweep, registry))]

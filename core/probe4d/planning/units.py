@@ -66,12 +66,13 @@ def samples_per_shard(views: int) -> int:
     return max(1, ROWS_PER_SHARD // views)
 
 
-def extract_units(stored: StoredSet, root: str, batch: int) -> list[Unit]:
+def extract_units(stored: StoredSet, root: str, batch: int, max_broken: float) -> list[Unit]:
     """Return a unit per shard of a set.
 
     Args:
         root: of the feature store, any fsspec URL.
         batch: clips of one call of the backbone.
+        max_broken: fraction of the samples that may be left out.
     """
     views = len(stored.clips.views)
     step = samples_per_shard(views)
@@ -80,6 +81,7 @@ def extract_units(stored: StoredSet, root: str, batch: int) -> list[Unit]:
         "address": stored.address.to_json(),
         "samples": len(stored.clips.ids),
         "samples_per_shard": step,
+        "max_broken": max_broken,
         **stored.clips.arguments(),
     }
     if stored.backbone is not None:

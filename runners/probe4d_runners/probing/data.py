@@ -61,20 +61,23 @@ class Clips:
             yield part, _stacked(batch.features), self.targets_of(batch.rows)
 
 
-def open_clips(features: Mapping[str, Any], targets: Mapping[str, Any]) -> Clips:
+def open_clips(features: Mapping[str, Any], targets: Mapping[str, Any], max_broken: float = 1.0) -> Clips:
     """Return the clips of two sets, each `{url, address}`.
 
     Raises:
-        DataError: no sample is in both.
+        DataError: no sample is in both, or more than `max_broken` of them are missing from one.
     """
     opened, labels = (_open(one) for one in (features, targets))
     if (opened.ids, opened.views) != (labels.ids, labels.views):
         raise DataError(f"{opened.url}: expected the samples and views of {labels.url}, got others.")
     rows = np.flatnonzero(opened.valid() & labels.valid())
     left_out = {item.id: item.reason for store in (labels, opened) for item in store.left_out()}
-    if not len(rows):
+    if not len(rows) or len(left_out) > max_broken * len(opened.ids):
         some = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:3])
-        raise DataError(f"{opened.url}: expected clips with features and targets, got none. {some}")
+        whole = f"{len(opened.ids) - len(left_out)} of {len(opened.ids)}"
+        raise DataError(
+            f"{opened.url}: expected features and targets of all samples but {max_broken:.0%}, got {whole}. {some}"
+        )
     held = {}
     if labels.description.nbytes <= HELD_BYTES:
         every = np.arange(labels.num_rows)
