@@ -181,7 +181,7 @@ def test_what_is_public_is_said_to_be_and_what_is_not_names_the_nearest():
     assert all(SPECS[f"{name}-random"].weights is None for name in SIZES)
 
 
-@pytest.mark.parametrize("name", ["4ds-j", "pixels"])
+@pytest.mark.parametrize("name", ["pixels", pytest.param("4ds-j", marks=pytest.mark.slow)])
 def test_a_spec_keeps_the_contract_of_backbones(name):
     failed = PROBE4D_CONFORMANCE["expected_failed_checks"].get(f"backbones/{name}")
     given = Given(small=PROBE4D_CONFORMANCE["small"])
