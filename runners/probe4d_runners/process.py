@@ -15,6 +15,9 @@ from probe4d.contracts import Unit
 __all__ = ["WorkerProcess"]
 
 GRACE_SECONDS = 2.0
+# Read by the C library before a process starts: huge pages for the large temporaries of a jax step, and copies
+# of cached features that do not push everything else out of the processor's cache. Measured in docs/feature-cache.md.
+GLIBC_TUNABLES = "glibc.malloc.hugetlb=1:glibc.cpu.x86_non_temporal_threshold=1048576"
 
 
 class WorkerProcess:
@@ -31,7 +34,7 @@ class WorkerProcess:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "probe4d_runners.worker", str(theirs.fileno())],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+                env={"GLIBC_TUNABLES": GLIBC_TUNABLES, **os.environ, "PYTHONPATH": os.pathsep.join(path)},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
