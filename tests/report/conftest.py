@@ -1,0 +1,39 @@
+"""Run folders made once per session."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def _made_runs() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("probe4d_test_made_runs", Path(__file__).with_name("made_runs.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    return module
+
+
+made_runs = _made_runs()
+
+
+@pytest.fixture(scope="session")
+def made() -> ModuleType:
+    """Return what writes run folders."""
+    return made_runs
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of all five tasks, three backbones, one task at three layers and one finetuned; not to be changed."""
+    folder = made_runs.write_run(tmp_path_factory.mktemp("report") / "playroom-quick")
+    for backbone in made_runs.THREE:
+        for layer, more in ((0.25, 0.4), (0.5, 0.1)):
+            made_runs.write_cell(folder, backbone, "pose", layer=layer, noise=backbone.noise + more)
+        made_runs.write_cell(folder, backbone, "depth", protocol="probe4d/finetune-20k", noise=0.6 * backbone.noise)
+    return folder
