@@ -391,7 +391,7 @@ class ProtocolSpec(Spec):
 
     Attributes:
         mode: `frozen` features, or the whole model `finetune`d.
-        views: augmented views cached per training clip; 0 streams, with no cache.
+        views: augmented views cached per training clip; 0 for a protocol that caches none.
     """
 
     mode: str = field(validator=_one_of("frozen", "finetune"))
