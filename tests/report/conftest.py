@@ -30,7 +30,7 @@ def made() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run of all five tasks, three backbones, one task at three layers and one finetuned; not to be changed."""
+    """Return a run of all five tasks, one at three layers and one finetuned too; not to be changed."""
     folder = made_runs.write_run(tmp_path_factory.mktemp("report") / "playroom-quick")
     for backbone in made_runs.THREE:
         for layer, more in ((0.25, 0.4), (0.5, 0.1)):

@@ -32,7 +32,7 @@ class Scale:
         step = _round_step((self.high - self.low) / max(1, count))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
-        return [round(k * step, 12) for k in range(first, last + 1)]
+        return [k * step for k in range(first, last + 1)]
 
 
 def scale_of(values: Iterable[float], start: float, end: float, *, log: bool = False, pad: float = 0.06) -> Scale:
@@ -48,6 +48,8 @@ def scale_of(values: Iterable[float], start: float, end: float, *, log: bool = F
         raise ValueError(f"values: expected positive ones for a logarithmic scale, got {min(found)}.")
     low, high = (math.log10(v) if log else v for v in (min(found), max(found)))
     room = (high - low) * pad or (0.3 if log else abs(low) * 0.1 or 0.5)
+    # A range too small for its numbers' digits would have ticks that all read alike.
+    room = max(room, 1e-6 * max(abs(low), abs(high)), 1e-9)
     low, high = low - room, high + room
     return Scale(low=10**low if log else low, high=10**high if log else high, start=start, end=end, log=log)
 

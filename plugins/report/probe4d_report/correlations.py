@@ -22,7 +22,8 @@ def correlations(table: Mapping[str, Sequence[float]], higher_is_better: Mapping
     centred = values - values.mean(axis=1, keepdims=True)
     norms = np.sqrt((centred**2).sum(axis=1))
     norms[norms <= 1e-12 * np.abs(values).max(axis=1, initial=0.0)] = np.nan
-    return np.clip(centred @ centred.T / np.outer(norms, norms), -1.0, 1.0)
+    found: Array = np.clip(centred @ centred.T / np.outer(norms, norms), -1.0, 1.0)
+    return found
 
 
 def correlation_matrix(found: Array, names: Sequence[str], *, label: str) -> Markup:

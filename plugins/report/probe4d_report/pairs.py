@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from attrs import frozen
 
 from probe4d.contracts import Arrays, Kind, Role
@@ -22,8 +24,6 @@ from probe4d.scoring.subject import make_kind
 
 __all__ = ["Pair", "Pairs", "open_pairs"]
 
-ROLES: tuple[Role, ...] = ("predictions", "targets")
-
 
 @frozen(kw_only=True)
 class Pair:
@@ -36,7 +36,7 @@ class Pair:
 
 @frozen(kw_only=True)
 class Pairs:
-    """The samples of a cell, read one at a time.
+    """The samples of a cell, read one at a time; a file is open only while it is read.
 
     Attributes:
         ids: the samples that have both, in the order of the targets.
@@ -46,7 +46,7 @@ class Pairs:
     ids: tuple[str, ...]
     meta: Mapping[Role, Mapping[str, Any]]
     _kind: Kind
-    _sources: Mapping[Role, Source]
+    _files: Mapping[Role, str]
 
     def load(self, sample_id: str) -> Pair:
         """Return a sample.
@@ -54,18 +54,45 @@ class Pairs:
         Raises:
             DataError: it is damaged; names the file, the sample and the field.
         """
-        raw = {role: self._raw(role, sample_id) for role in ROLES}
-        predictions, targets = self._kind.read(raw["predictions"], raw["targets"], self.meta)
-        return Pair(id=sample_id, predictions=predictions, targets=targets)
+        with _opened(self._kind, self._files) as sources:
+            return self._pair(sources, sample_id)
 
-    def _raw(self, role: Role, sample_id: str) -> Arrays:
-        source = self._sources[role]
+    def __iter__(self) -> Iterator[Pair]:
+        with _opened(self._kind, self._files) as sources:
+            for sample_id in self.ids:
+                yield self._pair(sources, sample_id)
+
+    def _pair(self, sources: Mapping[Role, Source], sample_id: str) -> Pair:
+        raw = {role: self._raw(source, role, sample_id) for role, source in sources.items()}
+        predictions, targets = self._kind.read(raw["predictions"], raw["targets"], self.meta)
+        return Pair(
+            id=sample_id,
+            predictions={name: _whole(value) for name, value in predictions.items()},
+            targets={name: _whole(value) for name, value in targets.items()},
+        )
+
+    def _raw(self, source: Source, role: Role, sample_id: str) -> Arrays:
         arrays = source.load(sample_id)
         check_fields(f"{source.name}: sample {sample_id!r}", self._kind.fields(role), arrays)
         return arrays
 
-    def __iter__(self) -> Iterator[Pair]:
-        return (self.load(sample_id) for sample_id in self.ids)
+
+@contextmanager
+def _opened(kind: Kind, files: Mapping[Role, str]) -> Iterator[dict[Role, Source]]:
+    foreign: Mapping[str, str] = kind.formats() if hasattr(kind, "formats") else {}
+    with ExitStack() as stack:
+        yield {
+            role: stack.enter_context(
+                open_source(file, role, file_format=None, foreign=foreign, meta={}, limits=Limits())
+            )
+            for role, file in files.items()
+        }
+
+
+def _whole(value: Any) -> Any:
+    """Return an array that streams as one in memory, so that it outlives its file."""
+    streams = hasattr(value, "shape") and not isinstance(value, np.ndarray | np.generic)
+    return value[: value.shape[0]] if streams else value
 
 
 def open_pairs(run: Path, record: Record) -> Pairs:
@@ -81,20 +108,19 @@ def open_pairs(run: Path, record: Record) -> Pairs:
                 f"{record.folder / 'record.json'}: {name}: expected a path, got {record.content.get(name)!r}."
             )
     entry = find("kinds", str(record.content["task"]["kind"]))
-    kind, _ = make_kind(entry, _options(entry, record))
-    foreign: Mapping[str, str] = kind.formats() if hasattr(kind, "formats") else {}
-    files = {"predictions": predictions_of(record), "targets": targets_of(record)}
-    sources: dict[Role, Source] = {
-        role: open_source(_inside(run, files[role]), role, file_format=None, foreign=foreign, meta={}, limits=Limits())
-        for role in ROLES
+    kind, _ = make_kind(entry, _options(record))
+    files: dict[Role, str] = {
+        "predictions": _inside(run, predictions_of(record)),
+        "targets": _inside(run, targets_of(record)),
     }
-    meta = resolve(kind, entry.spec.schema, {role: (one.name, one.meta) for role, one in sources.items()}, {})
-    given = set(sources["predictions"].ids)
-    ids = tuple(sample_id for sample_id in sources["targets"].ids if sample_id in given)
-    return Pairs(ids=ids, meta=meta, kind=kind, sources=sources)
+    with _opened(kind, files) as sources:
+        meta = resolve(kind, entry.spec.schema, {role: (one.name, one.meta) for role, one in sources.items()}, {})
+        given = set(sources["predictions"].ids)
+        ids = tuple(sample_id for sample_id in sources["targets"].ids if sample_id in given)
+    return Pairs(ids=ids, meta=meta, kind=kind, files=files)
 
 
-def _options(entry: Any, record: Record) -> dict[str, str | None]:
+def _options(record: Record) -> dict[str, str | None]:
     """Return the options that the cell was scored with."""
     stated = record.content.get("score_options", {})
     return {name: stated.get(name) for name in ("match", "align", "align_per")}

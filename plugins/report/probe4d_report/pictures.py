@@ -56,7 +56,10 @@ def picture_section(
         frames: whether the pictures stand on frames, so that it is said where there are none.
     """
     groups = []
+    drawn = {column for protocol in run.protocols for column in run.main_columns(protocol)}
     for column, records in run.of_kind(kind).items():
+        if column not in drawn:
+            continue  # another layer of a task that is drawn
         shown = run.some(records)
         try:
             rows = [

@@ -1,4 +1,4 @@
-"""The paper's own numbers: Tables 1, 2 and 7 of "Scaling 4D Representations" as package data."""
+"""The paper's own numbers: Tables 1, 2, 3 and 7 of "Scaling 4D Representations" as package data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import frozen
 
 from probe4d_report.names import short
 
-__all__ = ["PAPER_TASKS", "PaperTask", "Published", "paper_task", "published", "published_for"]
+__all__ = ["PAPER_TASKS", "PaperTask", "Published", "paper_task", "published", "published_for", "table_1"]
 
 
 @frozen(kw_only=True)
@@ -78,6 +78,13 @@ def published() -> tuple[Published, ...]:
         )
         for row in csv.DictReader(text.splitlines())
     )
+
+
+@functools.cache
+def table_1() -> dict[str, dict[str, str]]:
+    """Return the sizes of the 4DS models by name, columns as in `data/models_4ds.csv`."""
+    text = (files("probe4d_report") / "data" / "models_4ds.csv").read_text(encoding="utf-8")
+    return {row["model"]: row for row in csv.DictReader(text.splitlines())}
 
 
 def paper_task(task: str) -> PaperTask | None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +10,10 @@ import click
 from attrs import frozen
 from markupsafe import Markup
 
-from probe4d import __version__
 from probe4d.atomic import write_text
 from probe4d.registry import Entry, entries, load_target
-from probe4d_report.colours import css_variables
 from probe4d_report.html import html_problem, render
-from probe4d_report.svg import STYLE
+from probe4d_report.shell import shell
 from probe4d_report.view import RunView
 
 __all__ = ["MOST_BYTES", "command", "page", "write_report"]
@@ -67,6 +62,7 @@ class _Section:
 
 def page(run: RunView) -> str:
     """Return the HTML of a run: every panel of every plugin that has something to show."""
+    facts = _facts(run)  # first of all: a folder without a sound record ends here
     sections: list[_Section] = []
     room = MOST_BYTES
     for number, entry in enumerate(sorted(entries("report_panels"), key=lambda e: (e.spec.order, e.name)), 1):
@@ -74,17 +70,15 @@ def page(run: RunView) -> str:
         if section is not None:
             room -= len(section.body.encode())
             sections.append(section)
-    script = asset("script.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return render(
-        "page.html",
-        run=run,
-        sections=sections,
-        style=Markup(css_variables() + STYLE + asset("style.css")),  # noqa: S704 - our own files
-        script=Markup(script),  # noqa: S704
-        script_digest=digest,
-        version=__version__,
-    )
+    return str(render("page.html", title=run.title, facts=facts, sections=sections, shell=shell()))
+
+
+def _facts(run: RunView) -> list[str]:
+    """Return what stands under the title."""
+    said = [f"{len(run.backbones)} backbones", f"{len(run.records)} cells"]
+    said += [str(run.run[name]) for name in ("status",) if run.run.get(name)]
+    when = run.run.get("ended") or run.run.get("started")
+    return [*said, *([str(when)] if when else []), *([f"run {run.run['run_id']}"] if run.run.get("run_id") else [])]
 
 
 def _section(run: RunView, entry: Entry, anchor: str, room: int) -> _Section | None:
@@ -113,8 +107,3 @@ def _body(run: RunView, entry: Entry) -> Markup | None:
     if problem := html_problem(body):
         raise ValueError(f"the panel's HTML is not whole: {problem}")
     return Markup(body)  # noqa: S704 - a panel's contract is to return HTML; the page runs no script of it
-
-
-def asset(name: str) -> str:
-    """Return the text of a file of `static/`."""
-    return (files("probe4d_report") / "static" / name).read_text(encoding="utf-8")

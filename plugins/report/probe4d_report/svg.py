@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import html
+import re
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
 from probe4d_report.colours import css_variables
 
-__all__ = ["STYLE", "drawing", "el", "marker", "path", "standalone", "text"]
+__all__ = ["STYLE", "drawing", "el", "key_row", "marker", "montage", "path", "standalone", "text"]
 
 # Of every figure, on the page and as a file of its own.
 STYLE = (
@@ -74,11 +76,43 @@ def marker(x: float, y: float, shape: int, *, fill: str, title: str, radius: flo
     return el("polygon", el("title", title), points=points, **common)
 
 
-def standalone(figure: Markup) -> str:
-    """Return the figure as a file of its own, with its colours."""
-    head, _, rest = str(figure).partition(">")
-    ground = '<rect width="100%" height="100%" fill="var(--page)"/>'
-    return f"{head}><style>{css_variables()}{STYLE}</style>{ground}{rest}\n"
+def montage(parts: Sequence[Sequence[tuple[Markup, float, float]]], *, label: str, gap: float = 16.0) -> Markup:
+    """Return drawings in rows, each given with its width and height, as one."""
+    placed: list[Markup] = []
+    wide, y = 0.0, 0.0
+    for row in parts:
+        x = 0.0
+        for part, width, _ in row:
+            placed.append(el("g", part, transform=f"translate({x:g} {y:g})"))
+            x += width + gap
+        wide, y = max(wide, x - gap), y + max(height for _, _, height in row) + gap
+    return drawing(wide, y - gap, *placed, label=label)
+
+
+def key_row(keys: Sequence[tuple[str, str, int | None, bool]], width: float) -> Markup:
+    """Return a legend as a drawing of height 22: (label, colour, shape or None for a line, dashed)."""
+    placed: list[Markup] = []
+    x = 8.0
+    for label, colour, shape, dashed in keys:
+        if shape is None:
+            dash = ";stroke-dasharray:5 4" * dashed
+            placed.append(path([(x, 11), (x + 20, 11)], style=f"stroke:{colour};stroke-width:2{dash}"))
+        else:
+            placed.append(marker(x + 10, 11, shape, fill=colour, title=label))
+        placed.append(text(x + 26, 14.5, label))
+        x += 44 + 6.4 * len(label)
+    return drawing(max(width, x), 22, *placed, label=f"Legend: {', '.join(key[0] for key in keys)}")
+
+
+def standalone(figure: Markup, margin: float = 16.0) -> str:
+    """Return the figure as a file of its own, with its colours, on a ground with a margin."""
+    width, height = (float(side) for side in re.findall(r'(?:width|height)="([0-9.]+)"', str(figure).partition(">")[0]))
+    inside = el("g", figure, transform=f"translate({margin:g} {margin:g})")
+    ground = el("rect", width="100%", height="100%", style="fill:var(--page)")
+    label = "".join(re.findall(r'aria-label="([^"]*)"', str(figure).partition(">")[0]))
+    style = el("style", Markup(css_variables() + STYLE))  # noqa: S704 - our own words
+    whole = drawing(width + 2 * margin, height + 2 * margin, style, ground, inside, label=html.unescape(label))
+    return f"{whole}\n"
 
 
 def _plain(value: object) -> object:

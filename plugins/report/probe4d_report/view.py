@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
@@ -26,6 +26,8 @@ from probe4d_report.names import column_names, short
 from probe4d_report.pairs import Pairs, open_pairs
 
 __all__ = ["RunView", "SampleLeftOut", "Trained"]
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -73,6 +75,11 @@ class RunView:
     def run(self) -> Mapping[str, Any]:
         """Content of `run.json`; empty where there is none."""
         return self._once("run", self._read_run)
+
+    @property
+    def title(self) -> str:
+        """The suite's name, or the folder's where none is known."""
+        return str(self.run.get("suite") or self.path.resolve().name)
 
     @property
     def suite_text(self) -> str:
@@ -215,10 +222,11 @@ class RunView:
 
     # ---- inside
 
-    def _once(self, key: str, make: Callable[[], Any]) -> Any:
+    def _once(self, key: str, make: Callable[[], T]) -> T:
         if key not in self._read:
             self._read[key] = make()
-        return self._read[key]
+        found: T = self._read[key]
+        return found
 
     def _weight(self, column: Column) -> tuple[int, float]:
         return sum((backbone, column) in self.results.records for backbone in self.results.backbones), column.layer

@@ -27,7 +27,10 @@ def panel(run: RunView) -> Markup | None:
         Key(label="predicted", colour="var(--ink)", shape=None),
         Key(label="true", colour="var(--ink)", shape=None, dashed=True),
     ]
-    text = "The last frame on which a true box is present: predicted boxes are solid, true ones dashed, a colour per object."
+    text = (
+        "The last frame on which a true box is present: predicted boxes are solid, true ones dashed, "
+        "a colour per object."
+    )
 
     def draw(first: Record, found: list[tuple[Record, Pair]], sample: str) -> list[Picture]:
         clip = run.clip(first, sample)

@@ -34,7 +34,8 @@ class _Found:
         classes = len(self.counts)
         total = self.counts.sum(axis=1)
         right = self.counts[np.arange(classes), np.arange(classes)]
-        return np.divide(right, total, out=np.full(classes, np.nan), where=total > 0)
+        found: Array = np.divide(right, total, out=np.full(classes, np.nan), where=total > 0)
+        return found
 
 
 def panel(run: RunView) -> Markup | None:

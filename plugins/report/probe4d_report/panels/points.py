@@ -30,7 +30,8 @@ def panel(run: RunView) -> Markup | None:
     ]
     text = (
         "The last frame on which a true point can be seen. Large rings are true positions, dots predicted ones; "
-        "a line from one to the other is the error. A hollow dot was predicted to be hidden."
+        "a line from one to the other is the error. A hollow dot was predicted to be hidden. "
+        "Pixels are those of the 256x256 raster that the metric measures in."
     )
 
     def draw(first: Record, found: list[tuple[Record, Pair]], sample: str) -> list[Picture]:
@@ -51,9 +52,7 @@ def _picture(record: Record, pair: Pair, clip: Array | None) -> Picture:
     )
     marks = [mark for n in rows for mark in _track(true[n], seen[n], pred[n, frame], bool(shown[n, frame]), frame)]
     errors = np.linalg.norm(pred[rows, frame] - true[rows, frame], axis=-1)
-    error = (
-        f"median error {np.nanmedian(errors):.1f} px of 256" if np.isfinite(errors).any() else "no finite prediction"
-    )
+    error = f"median error {np.nanmedian(errors):.1f} px" if np.isfinite(errors).any() else "no finite prediction"
     place = ground(clip[frame] if clip is not None and frame < len(clip) else None, RASTER, RASTER)
     caption = f"{record.cell.backbone} · {error}"
     label = f"{pair.id}, frame {frame}, {record.cell.backbone}: {len(rows)} points, {error}"

@@ -45,7 +45,7 @@ def panel(run: RunView) -> Markup | None:
     ]
     heading = "Seen from above, the first camera looks up the page. Predicted rotations are projected to SO(3)."
 
-    def draw(first: Record, found: list[tuple[Record, Pair]], sample: str) -> list[Picture]:
+    def draw(_first: Record, found: list[tuple[Record, Pair]], sample: str) -> list[Picture]:
         return [_picture(run, found, sample)]
 
     return picture_section(run, "pose", draw, text=heading, keys=keys)

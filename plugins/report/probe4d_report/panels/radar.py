@@ -17,7 +17,8 @@ MOST = 6  # outlines in one plot; more cannot be told apart
 
 def panel(run: RunView) -> Markup | None:
     """Return a plot per protocol with at least three tasks and two backbones that have them all."""
-    figures, keys = [], {}
+    figures: list[Markup] = []
+    keys: dict[str, Key] = {}
     left_out = 0
     for protocol in run.protocols:
         columns = run.main_columns(protocol)

@@ -8,7 +8,7 @@ from probe4d.results import Column
 from probe4d_report.charts import Series, chart
 from probe4d_report.html import Key, legend, render
 from probe4d_report.names import short
-from probe4d_report.view import RunView
+from probe4d_report.view import RunView, Trained
 
 __all__ = ["panel"]
 
@@ -31,17 +31,8 @@ def _chart(run: RunView, column: Column) -> Markup | None:
     series = []
     for backbone in run.backbones:
         record = run.results.records.get((backbone, column))
-        for one in run.training(record) if record is not None else ():
-            if len(one.points) > 1:
-                series.append(
-                    Series(
-                        label=f"{backbone}, {one.name}",
-                        points=_thinned(one.points),
-                        colour=run.colour(backbone),
-                        shape=None,
-                        faint=not one.selected,
-                    )
-                )
+        if record is not None:
+            series += [_curve(run, backbone, one) for one in run.training(record) if len(one.points) > 1]
     if not series:
         return None
     losses = [y for one in series for _, y in one.points]
@@ -54,6 +45,16 @@ def _chart(run: RunView, column: Column) -> Markup | None:
         x_label=f"step ({short(column.protocol)})",
         log_y=log,
         label=f"Training loss of {name}: {ends}",
+    )
+
+
+def _curve(run: RunView, backbone: str, one: Trained) -> Series:
+    return Series(
+        label=f"{backbone}, {one.name}",
+        points=_thinned(one.points),
+        colour=run.colour(backbone),
+        shape=None,
+        faint=not one.selected,
     )
 
 
