@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from probe4d import registry as registry_module
 from probe4d.announce import announce
 
-# The example of docs/write-a-plugin.md: a line per record in a file.
-LISTENER = """
-import json, os
-from probe4d import hookimpl
+PAGE = Path(__file__).parents[2] / "docs/write-a-plugin.md"
 
-@hookimpl
-def probe4d_on_record(record):
-    with open(os.environ["RECORDS_FILE"], "a") as file:
-        file.write(json.dumps(record) + "\\n")
-"""
+
+def listener() -> str:
+    """Return the example of the page, as a plugin author would copy it."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (found,) = [block for block in blocks if "probe4d_on_record" in block]
+    return found
+
+
 BROKEN = """
 from probe4d import hookimpl
 
@@ -41,7 +43,7 @@ def test_every_listener_gets_the_record_even_when_one_fails(site, loaded, tmp_pa
     file = tmp_path / "records.jsonl"
     monkeypatch.setenv("RECORDS_FILE", str(file))
     site.add("alpha", BROKEN)
-    site.add("beta", LISTENER)
+    site.add("beta", listener())
     loaded()
     failed = announce({"cell": "4ds-s/points", "value": 0.5})
     assert [json.loads(line) for line in file.read_text().splitlines()] == [{"cell": "4ds-s/points", "value": 0.5}]
