@@ -180,6 +180,7 @@ def test_a_single_cell_makes_a_report_without_comparisons(made, tmp_path):
     text = page(RunView(tmp_path))  # and without run.json or suite.toml
     titles = re.findall(r"<h2 [^>]*>([^<]+)<", text)
     assert "Results" in titles
+    assert 'class="best"' not in text  # the best of one says nothing
     assert not {"Aggregates", "Scaling", "Radar", "Task correlation", "Layer study"} & set(titles)
 
 

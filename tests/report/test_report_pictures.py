@@ -52,7 +52,7 @@ def test_true_boxes_are_dashed_and_predicted_ones_solid(made, tmp_path):
     text = boxes.panel(view)
     rects = re.findall(r'<rect x="([^"]+)" y="([^"]+)" width="([^"]+)" height="([^"]+)" style="([^"]+)"', text)
     dashed = [rect[:4] for rect in rects if "dasharray" in rect[4]]
-    solid = [rect[:4] for rect in rects if "dasharray" not in rect[4]]
+    solid = [rect[:4] for rect in rects if "dasharray" not in rect[4] and "fill-opacity" in rect[4]]
     assert dashed == solid  # a perfect prediction lies on the truth
     assert "mean IoU 1.00" in text
     pair = view.pairs(records["perfect"]).load("val-000000")

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from probe4d_report.axes import count_text
 from probe4d_report.names import layer_text, short
 
-__all__ = ["Key", "html_problem", "legend", "render", "render_text"]
+__all__ = ["Key", "figure_grid", "html_problem", "legend", "render", "render_text"]
 
 VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
 
@@ -39,6 +39,27 @@ def render(template: str, /, **values: Any) -> Markup:
 def render_text(source: str, /, **values: Any) -> Markup:
     """Return a template given as text filled in, escaped as by `render`."""
     return Markup(_environment().from_string(source).render(**values))  # noqa: S704
+
+
+def figure_grid(
+    figures: Sequence[Markup],
+    *,
+    text: str = "",
+    keys: Sequence[Key] = (),
+    captions: Sequence[str] = (),
+    note: str = "",
+    large: bool = False,
+) -> Markup:
+    """Return figures side by side under a text and a legend, each with its caption if there are any."""
+    return render(
+        "figures.html",
+        figures=figures,
+        text=text,
+        legend=legend(keys) if keys else "",
+        captions=captions,
+        note=note,
+        large=large,
+    )
 
 
 def legend(keys: Sequence[Key]) -> Markup:

@@ -75,7 +75,10 @@ def page(run: RunView) -> str:
 
 def _facts(run: RunView) -> list[str]:
     """Return what stands under the title."""
-    said = [f"{len(run.backbones)} backbones", f"{len(run.records)} cells"]
+    said = [
+        f"{count} {word}{'s' * (count != 1)}"
+        for count, word in ((len(run.backbones), "backbone"), (len(run.records), "cell"))
+    ]
     said += [str(run.run[name]) for name in ("status",) if run.run.get(name)]
     when = run.run.get("ended") or run.run.get("started")
     return [*said, *([str(when)] if when else []), *([f"run {run.run['run_id']}"] if run.run.get("run_id") else [])]

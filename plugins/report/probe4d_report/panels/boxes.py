@@ -60,7 +60,9 @@ def _picture(record: Record, pair: Pair, clip: Array | None) -> Picture:
 
 def _pair(true: Array, pred: Array | None, number: int, height: float) -> list[Markup]:
     colour = series_colour(int(number))
-    marks = [_box(true, height, f"fill:none;stroke:{colour};stroke-width:1.8;stroke-dasharray:5 4")]
+    # A rim in the colour of the ground, so that dashes stand out on any frame.
+    marks = [_box(true, height, "fill:none;stroke:var(--page);stroke-width:3.2;stroke-opacity:.75")]
+    marks.append(_box(true, height, f"fill:none;stroke:{colour};stroke-width:1.8;stroke-dasharray:5 4"))
     if pred is not None and np.isfinite(pred).all():
         # Far outside is as good as outside: numbers of an SVG stay small.
         marks.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from probe4d_report.correlations import correlation_matrix, correlations
-from probe4d_report.html import render
+from probe4d_report.html import figure_grid
 from probe4d_report.names import short
 from probe4d_report.view import RunView
 
@@ -16,7 +16,8 @@ FEWEST = 3  # backbones; two always correlate by 1 or −1
 
 def panel(run: RunView) -> Markup | None:
     """Return a matrix per protocol with at least two tasks and three backbones that have them all."""
-    figures = []
+    figures: list[Markup] = []
+    captions: list[str] = []
     least = 0
     for protocol in run.protocols:
         columns = run.main_columns(protocol)
@@ -32,9 +33,10 @@ def panel(run: RunView) -> Markup | None:
         found = correlations(table, ways)
         label = f"Correlation of tasks over {len(whole)} backbones, {short(protocol)}"
         figures.append(correlation_matrix(found, list(table), label=label))
+        captions.append(f"{short(protocol)}, over {len(whole)} backbones")
     if not figures:
         return None
-    text = f"Pearson’s coefficient over {least} backbones; errors are negated, so more is better in every task."
+    text = "Pearson’s coefficient between tasks; errors are negated, so more is better in every task."
     if least < 8:
         text += " So few backbones make it a hint, no more."
-    return render("figures.html", text=text, legend="", figures=figures, note="", large=True)
+    return figure_grid(figures, text=text, captions=captions, large=True)

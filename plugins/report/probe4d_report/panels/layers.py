@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from probe4d.results import Column
 from probe4d_report.charts import Series, chart
-from probe4d_report.html import Key, legend, render
+from probe4d_report.html import Key, figure_grid
 from probe4d_report.names import layer_text, short
 from probe4d_report.view import RunView
 
@@ -24,7 +24,7 @@ def panel(run: RunView) -> Markup | None:
     keys = [Key(label=b, colour=run.colour(b), shape=run.number(b) // 8) for b in run.backbones]
     figures = [_chart(run, task, protocol, columns) for (task, protocol), columns in several.items()]
     text = "The same readout on features of different depths of the backbone; bars are 95 % intervals."
-    return render("figures.html", text=text, legend=legend(keys), figures=figures, note="", large=False)
+    return figure_grid(figures, text=text, keys=keys)
 
 
 def _chart(run: RunView, task: str, protocol: str, columns: list[Column]) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from probe4d.results import Column
-from probe4d_report.html import Key, legend, render
+from probe4d_report.html import Key, figure_grid
 from probe4d_report.names import short
 from probe4d_report.radar import Outline, radar
 from probe4d_report.view import RunView
@@ -19,6 +19,7 @@ def panel(run: RunView) -> Markup | None:
     """Return a plot per protocol with at least three tasks and two backbones that have them all."""
     figures: list[Markup] = []
     keys: dict[str, Key] = {}
+    captions: list[str] = []
     left_out = 0
     for protocol in run.protocols:
         columns = run.main_columns(protocol)
@@ -29,6 +30,7 @@ def panel(run: RunView) -> Markup | None:
         left_out = max(left_out, len(whole) - len(chosen))
         keys |= {b: Key(label=b, colour=run.colour(b), shape=run.number(b) // 8) for b in chosen}
         figures.append(_radar(run, protocol, columns, chosen))
+        captions.append(short(protocol))
     if not figures:
         return None
     text = (
@@ -36,7 +38,7 @@ def panel(run: RunView) -> Markup | None:
         "An error e stands as 100·2σ(−e), so that outwards is better everywhere."
     )
     note = f"{left_out} backbones between the smallest and the largest are not drawn." if left_out else ""
-    return render("figures.html", text=text, legend=legend(list(keys.values())), figures=figures, note=note, large=True)
+    return figure_grid(figures, text=text, keys=list(keys.values()), captions=captions, note=note, large=True)
 
 
 def _chosen(backbones: list[str]) -> list[str]:

@@ -81,7 +81,8 @@ def _cell(run: RunView, backbone: str, column: Column) -> _Cell:
         return _Cell(record=None)
     task, row = paper_task(column.task), _paper_row(record)
     paper = row.values[task.column] if task is not None and row is not None else None
-    return _Cell(record=record, best=run.results.best(column) == backbone, paper=paper)
+    alone = sum((other, column) in run.results.records for other in run.results.backbones) < 2
+    return _Cell(record=record, best=not alone and run.results.best(column) == backbone, paper=paper)
 
 
 def _head(run: RunView, column: Column, name: str) -> _Head:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from probe4d.results import Column
 from probe4d_report.axes import count_text
 from probe4d_report.charts import Level, Series, chart
-from probe4d_report.html import Key, legend, render
+from probe4d_report.html import Key, figure_grid
 from probe4d_report.names import short
 from probe4d_report.view import RunView
 
@@ -27,7 +27,7 @@ def panel(run: RunView) -> Markup | None:
     ]
     keys = [_key(run, backbone) for backbone in run.backbones if run.params(backbone) is not None]
     text = "Logarithmic in the number of parameters; bars are 95 % intervals."
-    return render("figures.html", text=text, legend=legend(keys), figures=figures, note="", large=False)
+    return figure_grid(figures, text=text, keys=keys)
 
 
 def _key(run: RunView, backbone: str) -> Key:

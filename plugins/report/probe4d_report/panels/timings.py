@@ -40,8 +40,8 @@ def panel(run: RunView) -> Markup | None:
     if not rows:
         return None
     phases = [phase for phase in PHASES if any(row.seconds.get(phase) for row in rows)]
-    colours = {phase: series_colour(PHASES.index(phase)) for phase in phases}
-    keys = [Key(label=phase, colour=colour, shape=1) for phase, colour in colours.items()]
+    colours = {phase: series_colour(PHASES.index(phase)) for phase in phases} | {"other": "var(--axis)"}
+    keys = [Key(label=phase, colour=colours[phase], shape=1) for phase in phases]
     layers = len({(r.cell.backbone, r.cell.task, r.cell.protocol) for r in run.records}) < len(run.records)
     return render(
         "timings.html",

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from probe4d.results import Column
 from probe4d_report.charts import Series, chart
-from probe4d_report.html import Key, legend, render
+from probe4d_report.html import Key, figure_grid
 from probe4d_report.names import short
 from probe4d_report.view import RunView, Trained
 
@@ -24,7 +24,7 @@ def panel(run: RunView) -> Markup | None:
     text = (
         "Mean loss between points. The member that stands for the cell is drawn in full, the others of its sweep faint."
     )
-    return render("figures.html", text=text, legend=legend(keys), figures=figures, note="", large=False)
+    return figure_grid(figures, text=text, keys=keys)
 
 
 def _chart(run: RunView, column: Column) -> Markup | None:
