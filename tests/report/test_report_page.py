@@ -207,3 +207,29 @@ def test_the_module_of_the_report_command_has_what_run_calls():
     (entry,) = registry().matches("commands", "report")
     module = __import__(entry.spec.target.partition(":")[0], fromlist=["write_report"])
     assert module.write_report is write_report
+
+
+GARBAGE = ("x", [1], None, -1, [], {}, {"a": None}, 1e308)
+
+
+@pytest.mark.parametrize(
+    "garbage", [pytest.param(g, marks=[pytest.mark.slow] if i > 1 else []) for i, g in enumerate(GARBAGE)], ids=repr
+)
+def test_garbage_costs_a_section_or_the_record_but_never_the_page(made, tmp_path, garbage):
+    made.write_run(tmp_path, made.THREE[1:], kinds=("labels",))
+    file = sorted((tmp_path / "cells").glob("*/record.json"))[0]
+    whole = json.loads(file.read_text())
+    places = [(key,) for key in whole if key not in ("schema", "cell")]
+    places += [(key, inner) for key in ("primary", "backbone", "samples", "task") for inner in whole[key]]
+    for place in places:
+        changed = json.loads(json.dumps(whole))
+        (changed if len(place) == 1 else changed[place[0]])[place[-1]] = garbage
+        file.write_text(json.dumps(changed))
+        text = page(RunView(tmp_path))
+        assert "Provenance</h2>" in text, place
+        assert "4ds-s" in text, place
+    file.write_text(json.dumps(whole))
+    run = json.loads((tmp_path / "run.json").read_text())
+    for key in run.keys() - {"schema"}:
+        (tmp_path / "run.json").write_text(json.dumps({**run, key: garbage}))
+        assert "Results</h2>" in page(RunView(tmp_path)), key

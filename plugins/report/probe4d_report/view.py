@@ -7,7 +7,6 @@ def panel(run: RunView) -> str | None:
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from probe4d.records import Record, RunFolder
 from probe4d.registry import find
 from probe4d.results import Column, ResultsTable, results_table
 from probe4d_report.aggregates import Aggregate, aggregates_of
+from probe4d_report.checks import check_record
 from probe4d_report.colours import series_colour
 from probe4d_report.frames import FrameReader
 from probe4d_report.names import column_names, short
@@ -243,7 +243,7 @@ class RunView:
             try:
                 record = folder.read_record(Cell.of_folder(file.parent.name))
                 assert record is not None  # the file was just listed
-                _check(record)
+                check_record(record)
                 sound.append(record)
             except Probe4dError as error:
                 damaged.append((file.parent.name, str(error)))
@@ -264,20 +264,6 @@ def kind_of(record: Record) -> str:
 def _good(record: Record) -> float:
     primary = record.content["primary"]
     return float(primary["value"]) if primary["higher_is_better"] else -float(primary["value"])
-
-
-def _check(record: Record) -> None:
-    """Refuse a record that no table can show."""
-    primary = record.content.get("primary")
-    where = record.folder / "record.json"
-    if not isinstance(primary, Mapping) or not {"name", "value", "higher_is_better"} <= set(primary):
-        raise DataError(f"{where}: expected primary with name, value and higher_is_better, got {primary!r}.")
-    value = primary["value"]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DataError(f"{where}: primary.value: expected a finite number, got {value!r}.")
-    for name in ("task", "backbone", "samples", "timings", "data", "protocol"):
-        if not isinstance(record.content.get(name, {}), Mapping):
-            raise DataError(f"{where}: {name}: expected an object, got {record.content[name]!r}.")
 
 
 def _left_out(record: Record) -> Iterator[tuple[str, Any, Any]]:
