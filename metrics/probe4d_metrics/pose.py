@@ -60,24 +60,24 @@ class _Room:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.difference = np.empty((count, 3, 4))
-        self.transposed = np.moveaxis(self.difference, 0, -1)  # (3, 4, poses)
         self.entries = np.empty((3, 4, count))
         self.along_x, self.along_y, self.along_z, self.at_zero = (self.entries[:, i : i + 1] for i in range(4))
         self.corners = np.empty((3, 8, count))
-        self.quarters = [self.corners[:, i : i + 2] for i in (0, 2)]
-        self.halves = self.corners[:, :4], self.corners[:, 4:]
+        # The difference is read before a corner is written, so it takes their memory: less to bring into the caches.
+        self.difference = self.corners.reshape(-1)[: 12 * count].reshape(count, 3, 4)
+        self.transposed = np.moveaxis(self.difference, 0, -1)  # (3, 4, poses)
+        self.left, self.right = self.corners[:, 2:3], self.corners[:, 3:4]
+        self.minus_y, self.plus_y = self.corners[:, :2], self.corners[:, 2:4]
+        self.near, self.far = self.corners[:, :4], self.corners[:, 4:]
 
     def mean_distance(self, out: Array) -> None:
         """Write the mean length `(poses,)` of the images of the corners under the difference."""
         np.multiply(self.transposed, SCALES, out=self.entries)
-        minus_y, plus_y = self.quarters
-        np.subtract(self.at_zero, self.along_x, out=plus_y[:, :1])
-        np.add(self.at_zero, self.along_x, out=plus_y[:, 1:])
-        np.subtract(plus_y, self.along_y, out=minus_y)
-        plus_y += self.along_y
-        near, far = self.halves
-        np.add(near, self.along_z, out=far)
+        np.subtract(self.at_zero, self.along_x, out=self.left)
+        np.add(self.at_zero, self.along_x, out=self.right)
+        np.subtract(self.plus_y, self.along_y, out=self.minus_y)
+        np.add(self.plus_y, self.along_y, out=self.plus_y)
+        np.add(self.near, self.along_z, out=self.far)
         np.multiply(self.corners, self.corners, out=self.corners)
         lengths = self.corners[0]
         lengths += self.corners[1]
