@@ -165,3 +165,19 @@ def test_stated_names_of_classes_are_used(made, tmp_path):
     meta = json.loads(str(arrays.pop("meta")))
     np.savez(file, meta=json.dumps({**meta, "classes": names}), **arrays)
     assert "move 11" in labels.panel(RunView(tmp_path))
+
+
+def test_predictions_that_stream_from_zarr_are_drawn_too(made, tmp_path):
+    zarr = pytest.importorskip("zarr", reason="needs the extra probe4d[zarr]")
+    record = made.write_cell(tmp_path, made.THREE[1], "depth")
+    expected = depth.panel(RunView(tmp_path))
+    arrays = dict(np.load(record.folder / "predictions.npz"))
+    root = zarr.open_group(str(record.folder / "predictions.zarr"), mode="w")
+    root.attrs["meta"] = json.loads(str(arrays.pop("meta")))
+    for name, value in arrays.items():
+        root.create_array(name, data=value, chunks=(4, *value.shape[1:]))
+    file = record.folder / "record.json"
+    file.write_text(file.read_text().replace('"predictions.npz",', '"predictions.zarr",', 1))
+    view = RunView(tmp_path)
+    assert view.records[0].content["predictions"] == "predictions.zarr"
+    assert depth.panel(view) == expected
