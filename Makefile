@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 PACKAGES := $(patsubst %,-p %,probe4d probe4d_metrics probe4d_datasets probe4d_runners \
 	$(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/probe4d_*/__init__.py)))))
-# Two threads a process at most: what is measured and tested here is sized for two cores.
+# A file's tests stay on one worker, which makes what they share once.
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: demo test test-all bench samples install lint types clean
@@ -17,10 +17,10 @@ demo: install
 		--predictions "$(MOT)/data/TUD-Campus/test.txt" --targets "$(MOT)/data/TUD-Campus/gt.txt"
 
 test: install lint types
-	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadgroup -m "not slow and not bench" --benchmark-disable $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m "not slow and not bench" --benchmark-disable $(ARGS)
 
 test-all: install lint types
-	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadgroup -m "not bench" --benchmark-disable $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m "not bench" --benchmark-disable $(ARGS)
 
 bench: install
 	$(PYTEST) tests/benchmarks -p no:xdist --benchmark-columns=min,median,ops --benchmark-sort=name \

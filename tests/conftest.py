@@ -31,10 +31,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def fresh_environment(tmp_path_factory: pytest.TempPathFactory, repository: Path):
-    """Return a fresh virtual environment with the built wheel and its light dependencies only.
-
-    Tests that use it are marked `@pytest.mark.xdist_group("fresh")`, so that one worker makes one.
-    """
+    """Return a fresh virtual environment with the built wheel and its light dependencies only."""
     from fresh import build
 
     return build(tmp_path_factory.mktemp("fresh"), repository)

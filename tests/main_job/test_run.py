@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("jax", reason="needs jax: probes are trained with it")
-pytestmark = pytest.mark.xdist_group("main-job")
-
 SUITE = """
 name = "tiny"
 backbones = ["pixels"]

@@ -6,10 +6,6 @@ import json
 import re
 import zipfile
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("fresh")
-
 
 def test_the_wheel_holds_the_four_packages_and_their_data(fresh_environment, repository):
     names = zipfile.ZipFile(fresh_environment.wheel).namelist()

@@ -7,8 +7,6 @@ import pytest
 
 from probe4d.scaffold import KINDS
 
-pytestmark = pytest.mark.xdist_group("fresh")
-
 
 @pytest.fixture(scope="module")
 def environment(fresh_environment):
