@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 from probe4d import hookspecs, specs
 from probe4d.errors import PluginError, Probe4dError, did_you_mean
+from probe4d.spec_fields import NAME
 
 __all__ = ["HOOKS", "Loaded", "PluginRecord", "Switches", "discover", "load"]
 
@@ -174,7 +175,7 @@ def _load_one(
 
     if reason := switches.against(entry.name, distribution):
         return record("disabled", error=reason, hint=f"probe4d plugins enable {entry.name}")
-    if not specs.NAME.fullmatch(entry.name):
+    if not NAME.fullmatch(entry.name):
         return record("failed", error=f"its name {entry.name!r} has characters other than a-z, 0-9, '.', '_', '-'")
     if owner := taken.get(entry.name):
         return record(

@@ -6,14 +6,27 @@ nothing of the package it describes. `probe4d.contracts` says what the target ha
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
-from probe4d.errors import UsageError
+from probe4d.spec_fields import (
+    as_tuple,
+    fail,
+    flag,
+    one_of,
+    optional_text,
+    options,
+    positive,
+    strings,
+    text,
+    tuple_of,
+    typed,
+    valid_name,
+    valid_target,
+)
 
 __all__ = [
     "AggregateSpec",
@@ -36,97 +49,6 @@ __all__ = [
     "VideoInput",
     "Weights",
 ]
-
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-
-def _fail(instance: object, attribute: attrs.Attribute[Any], expected: str, got: object) -> None:
-    owner = getattr(instance, "name", None)
-    where = f"{type(instance).__name__} {owner!r}" if owner else type(instance).__name__
-    raise UsageError(f"{where}.{attribute.name}: expected {expected}, got {got!r}.")
-
-
-def _name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
-        _fail(instance, attribute, "lower-case letters, digits, '.', '_' and '-'", value)
-
-
-def _target(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not TARGET.fullmatch(value):
-        _fail(instance, attribute, "'package.module:attribute'", value)
-
-
-def _typed(expected: str, *types: type) -> Any:
-    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            _fail(instance, attribute, expected, value)
-
-    return check
-
-
-def _tuple_of(expected: str, *types: type) -> Any:
-    def check(instance: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
-        for item in value:
-            if not isinstance(item, types) or isinstance(item, bool):
-                _fail(instance, attribute, f"a tuple of {expected}", value)
-
-    return check
-
-
-def _positive(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        _fail(instance, attribute, "an integer of at least 1", value)
-
-
-def _one_of(*choices: str) -> Any:
-    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if value not in choices:
-            _fail(instance, attribute, " or ".join(map(repr, choices)), value)
-
-    return check
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, str):
-        raise UsageError(f"expected a sequence of values, got the string {value!r}. Write ({value!r},).")
-    return tuple(value)
-
-
-class ReadOnly(Mapping[str, Any]):
-    """A mapping that cannot be changed and, unlike `MappingProxyType`, can be pickled."""
-
-    __slots__ = ("_items",)
-
-    def __init__(self, items: Mapping[str, Any] | None = None) -> None:
-        self._items = dict(items or {})
-
-    def __getitem__(self, key: str) -> Any:
-        return self._items[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __repr__(self) -> str:
-        return repr(self._items)
-
-
-text = _typed("a string", str)
-optional_text = attrs.validators.optional(text)
-flag = _typed("true or false", bool)
-
-
-def strings() -> Any:
-    """Return an attrs field that holds a tuple of strings."""
-    return field(default=(), converter=_as_tuple, validator=_tuple_of("strings", str))
-
-
-def options() -> Any:
-    """Return an attrs field that holds a read-only mapping."""
-    return field(factory=dict, converter=ReadOnly)
 
 
 # Converters that let a plugin write a nested record as a plain mapping. Named functions, since
@@ -166,8 +88,8 @@ class Spec:
         options: keyword arguments for the target, so that several specs may share one.
     """
 
-    name: str = field(validator=_name)
-    target: str = field(validator=_target)
+    name: str = field(validator=valid_name)
+    target: str = field(validator=valid_target)
     summary: str = field(default="", validator=text)
     requires: tuple[str, ...] = strings()
     extra: str | None = field(default=None, validator=optional_text)
@@ -185,21 +107,21 @@ class VideoInput:
         resize: how a clip of another size gets there (pixels are resized, never position tables).
     """
 
-    frames: int = field(validator=_positive)
-    height: int = field(validator=_positive)
-    width: int = field(validator=_positive)
-    mean: tuple[float, ...] = field(default=(0.0, 0.0, 0.0), converter=_as_tuple)
-    std: tuple[float, ...] = field(default=(1.0, 1.0, 1.0), converter=_as_tuple)
-    resize: str = field(default="bilinear", validator=_one_of("bilinear", "bicubic", "area"))
+    frames: int = field(validator=positive)
+    height: int = field(validator=positive)
+    width: int = field(validator=positive)
+    mean: tuple[float, ...] = field(default=(0.0, 0.0, 0.0), converter=as_tuple)
+    std: tuple[float, ...] = field(default=(1.0, 1.0, 1.0), converter=as_tuple)
+    resize: str = field(default="bilinear", validator=one_of("bilinear", "bicubic", "area"))
 
 
 @frozen(kw_only=True)
 class TokenGrid:
     """The features of one clip: `(time, space, channels)`, the `(t, k, c)` of `(b, t, k, c)`."""
 
-    time: int = field(validator=_positive)
-    space: int = field(validator=_positive)
-    channels: int = field(validator=_positive)
+    time: int = field(validator=positive)
+    space: int = field(validator=positive)
+    channels: int = field(validator=positive)
 
 
 @frozen(kw_only=True)
@@ -215,7 +137,7 @@ class Weights:
     url: str | None = field(default=None, validator=optional_text)
     format: str | None = field(default=None, validator=optional_text)
     sha256: str | None = field(default=None, validator=optional_text)
-    bytes: int | None = field(default=None, validator=attrs.validators.optional(_positive))
+    bytes: int | None = field(default=None, validator=attrs.validators.optional(positive))
     public: bool = field(default=True, validator=flag)
     nearest: str | None = field(default=None, validator=optional_text)
 
@@ -230,17 +152,17 @@ class BackboneSpec(Spec):
         frozen, trainable: which of the two contracts the target's product offers.
     """
 
-    input: VideoInput = field(converter=_as_input, validator=_typed("a VideoInput", VideoInput))
-    tokens: TokenGrid = field(converter=_as_tokens, validator=_typed("a TokenGrid", TokenGrid))
-    params: int = field(validator=_typed("an integer", int))
-    depth: int = field(default=1, validator=_positive)
-    modality: str = field(default="video", validator=_one_of("image", "video"))
+    input: VideoInput = field(converter=_as_input, validator=typed("a VideoInput", VideoInput))
+    tokens: TokenGrid = field(converter=_as_tokens, validator=typed("a TokenGrid", TokenGrid))
+    params: int = field(validator=typed("an integer", int))
+    depth: int = field(default=1, validator=positive)
+    modality: str = field(default="video", validator=one_of("image", "video"))
     frozen: bool = field(default=True, validator=flag)
     trainable: bool = field(default=False, validator=flag)
     weights: Weights | None = field(
         default=None,
         converter=_as_weights,
-        validator=attrs.validators.optional(_typed("Weights", Weights)),
+        validator=attrs.validators.optional(typed("Weights", Weights)),
     )
 
 
@@ -283,12 +205,12 @@ class ClipSampling:
         augment: names of augmentations of the training clips, in order.
     """
 
-    frames: int = field(default=16, validator=_positive)
-    stride: int = field(default=1, validator=_positive)
-    start: str = field(default="random", validator=_one_of("random", "first", "center", "even"))
-    size: tuple[int, ...] = field(default=(224, 224), converter=_as_tuple, validator=_tuple_of("integers", int))
-    clips: int = field(default=1, validator=_positive)
-    fit: str = field(default="center", validator=_one_of("center", "stretch"))
+    frames: int = field(default=16, validator=positive)
+    stride: int = field(default=1, validator=positive)
+    start: str = field(default="random", validator=one_of("random", "first", "center", "even"))
+    size: tuple[int, ...] = field(default=(224, 224), converter=as_tuple, validator=tuple_of("integers", int))
+    clips: int = field(default=1, validator=positive)
+    fit: str = field(default="center", validator=one_of("center", "stretch"))
     augment: tuple[str, ...] = strings()
 
 
@@ -305,23 +227,23 @@ class TaskSpec(Spec):
 
     target: str = field(default="", validator=text)
     kind: str = field(validator=text)
-    train: DataRef = field(converter=_as_data, validator=_typed("a DataRef", DataRef))
-    evaluate: DataRef = field(converter=_as_data, validator=_typed("a DataRef", DataRef))
+    train: DataRef = field(converter=_as_data, validator=typed("a DataRef", DataRef))
+    evaluate: DataRef = field(converter=_as_data, validator=typed("a DataRef", DataRef))
     readout: str = field(validator=text)
     readout_options: Mapping[str, Any] = options()
-    metrics: tuple[str, ...] = field(converter=_as_tuple, validator=_tuple_of("strings", str))
+    metrics: tuple[str, ...] = field(converter=as_tuple, validator=tuple_of("strings", str))
     primary: str = field(validator=text)
     train_clip: ClipSampling = field(
-        factory=ClipSampling, converter=_as_clip, validator=_typed("a ClipSampling", ClipSampling)
+        factory=ClipSampling, converter=_as_clip, validator=typed("a ClipSampling", ClipSampling)
     )
     evaluate_clip: ClipSampling = field(
-        factory=ClipSampling, converter=_as_clip, validator=_typed("a ClipSampling", ClipSampling)
+        factory=ClipSampling, converter=_as_clip, validator=typed("a ClipSampling", ClipSampling)
     )
 
     @primary.validator
     def _check_primary(self, attribute: attrs.Attribute[Any], value: str) -> None:
         if value.partition(".")[0] not in self.metrics or not value.partition(".")[2]:
-            _fail(self, attribute, f"'<metric>.<value>' with a metric of {self.metrics}", value)
+            fail(self, attribute, f"'<metric>.<value>' with a metric of {self.metrics}", value)
 
 
 @frozen(kw_only=True)
@@ -362,13 +284,13 @@ class MetricSpec(Spec):
     """A mergeable score of one kind; see `probe4d.contracts.Metric`. The first value is primary."""
 
     kind: str = field(validator=text)
-    values: tuple[MetricValue, ...] = field(converter=_values, validator=_tuple_of("MetricValue", MetricValue))
+    values: tuple[MetricValue, ...] = field(converter=_values, validator=tuple_of("MetricValue", MetricValue))
 
     @values.validator
     def _check_values(self, attribute: attrs.Attribute[Any], value: tuple[MetricValue, ...]) -> None:
         names = [item.name for item in value]
         if not names or len(set(names)) != len(names):
-            _fail(self, attribute, "at least one value, each name once", names)
+            fail(self, attribute, "at least one value, each name once", names)
 
 
 @frozen(kw_only=True)
@@ -382,7 +304,7 @@ class KindSpec(Spec):
     """
 
     schema: str = field(validator=text)
-    training: str | None = field(default=None, validator=attrs.validators.optional(_target))
+    training: str | None = field(default=None, validator=attrs.validators.optional(valid_target))
 
 
 @frozen(kw_only=True)
@@ -394,8 +316,8 @@ class ProtocolSpec(Spec):
         views: augmented views cached per training clip; 0 for a protocol that caches none.
     """
 
-    mode: str = field(validator=_one_of("frozen", "finetune"))
-    views: int = field(default=1, validator=_typed("an integer", int))
+    mode: str = field(validator=one_of("frozen", "finetune"))
+    views: int = field(default=1, validator=typed("an integer", int))
     settings: Mapping[str, Any] = options()
 
 
@@ -415,7 +337,7 @@ class RunnerSpec(Spec):
 class SuiteSpec:
     """A suite file inside a package, `resource="package:path/to/suite.toml"`: data, no code."""
 
-    name: str = field(validator=_name)
+    name: str = field(validator=valid_name)
     resource: str = field(validator=text)
     summary: str = field(default="", validator=text)
     tags: tuple[str, ...] = strings()
@@ -424,7 +346,7 @@ class SuiteSpec:
     def _check_resource(self, attribute: attrs.Attribute[Any], value: str) -> None:
         package, _, path = value.partition(":")
         if not package or not path.endswith(".toml"):
-            _fail(self, attribute, "'package:path/to/suite.toml'", value)
+            fail(self, attribute, "'package:path/to/suite.toml'", value)
 
 
 @frozen(kw_only=True)
@@ -432,7 +354,7 @@ class ReportPanelSpec(Spec):
     """A section of the report: the target maps a run to HTML. Panels stand by `order`, then name."""
 
     title: str = field(validator=text)
-    order: int = field(default=100, validator=_typed("an integer", int))
+    order: int = field(default=100, validator=typed("an integer", int))
 
 
 @frozen(kw_only=True)

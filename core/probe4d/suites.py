@@ -36,7 +36,7 @@ import attrs
 from attrs import field, frozen
 
 from probe4d.errors import UsageError, did_you_mean
-from probe4d.specs import ReadOnly
+from probe4d.spec_fields import ReadOnly
 
 __all__ = ["BACKBONE_KEYS", "Suite", "find_suite", "load", "parse", "to_toml"]
 

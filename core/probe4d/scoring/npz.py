@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -162,11 +163,12 @@ def _ids(name: str, value: Array) -> list[str]:
         fail(where, "UTF-8 text", "other bytes")
 
 
-class _Rows:
+class _Rows(ABC):
     shape: tuple[int, ...]
 
+    @abstractmethod
     def row(self, index: int) -> Array:
-        raise NotImplementedError
+        """Return one row."""
 
 
 class _HeldRows(_Rows):

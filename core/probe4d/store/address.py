@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from probe4d.contracts import Layer
 from probe4d.errors import UsageError
-from probe4d.specs import ReadOnly
+from probe4d.spec_fields import ReadOnly
 from probe4d.store.dtypes import FEATURE_DTYPES
 from probe4d.store.errors import StoreMismatchError
 

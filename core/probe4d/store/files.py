@@ -185,9 +185,8 @@ class LocalFiles:
     def remove_all(self) -> None:
         """Delete the root with all that is in it; links in it are unlinked, not followed."""
         try:
-            shutil.rmtree(self.root)
-        except FileNotFoundError:
-            pass  # another process was faster
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                shutil.rmtree(self.root)
         except OSError as error:
             raise _refused(self.root, "delete", error) from error
 
@@ -226,8 +225,8 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        pass
+    except PermissionError:  # it lives, as somebody else's
+        return True
     return True
 
 

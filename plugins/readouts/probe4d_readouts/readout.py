@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from probe4d_readouts.trunk import Dims, run_trunk, trunk_table
 __all__ = ["CrossAttentionReadout"]
 
 
-class CrossAttentionReadout:
+class CrossAttentionReadout(ABC):
     """A readout of `probe4d.contracts.Readout`; pure functions of their arguments, `vmap`-able over params.
 
     A loss is `sum_i coefficient_i * sum_i / weight_i`. The weights depend on the batch alone, so a batch
@@ -42,21 +43,21 @@ class CrossAttentionReadout:
 
     # What a readout says of itself.
 
+    @abstractmethod
     def dims(self, features: Any, batch: Mapping[str, Any]) -> Dims:
         """Return what the shapes of the parameters depend on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, params: Params, features: Any, batch: Mapping[str, Any]) -> Any:
         """Return raw outputs for features `(b, t, k, c)`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sums(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return each term's sum over what is real in the batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def weights(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return how much each term's sum is over: a count of samples, points, pixels or boxes."""
-        raise NotImplementedError
 
     def coefficients(self) -> dict[str, float]:
         """Return the weight of each term in the loss; 1 where it is the only one."""
