@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from attrs import field, frozen
-
-from probe4d.errors import UsageError
 
 __all__ = ["BackboneRef", "Cell", "escape"]
 
 
+LONGEST = 200  # characters of a name; file systems take 255 bytes
+
+
 def escape(text: str) -> str:
-    """Return the text as the name of a folder; `unquote` undoes it."""
-    return quote(text, safe="@+=,")
+    """Return the text as the name of a file; a long one is cut, and told from others by a digest."""
+    escaped = quote(text, safe="@+=,")
+    if len(escaped) <= LONGEST:
+        return escaped
+    return f"{escaped[: LONGEST - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 @frozen(kw_only=True)
@@ -63,21 +68,3 @@ class Cell:
     def folder(self) -> str:
         """Return the name of the cell's folder in a run."""
         return escape(self.id)
-
-    @classmethod
-    def of_folder(cls, name: str) -> Cell:
-        """Return the cell whose folder has that name.
-
-        Raises:
-            UsageError: it is no such name.
-        """
-        parts = unquote(name).split("~")
-        try:
-            backbone, task, protocol, layer = parts
-            return cls(backbone=backbone, task=task, protocol=protocol, layer=_layer(layer))
-        except ValueError as error:
-            raise UsageError(f"{name}: expected the folder of a cell, backbone~task~protocol~layer.") from error
-
-
-def _layer(text: str) -> float | int:
-    return int(text) if text.isdecimal() else float(text)

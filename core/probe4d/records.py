@@ -19,7 +19,7 @@ from probe4d.atomic import sha256_of, write_bytes, write_json, write_text
 from probe4d.cells import Cell
 from probe4d.errors import DataError
 
-__all__ = ["RECORD_SCHEMA", "RUN_SCHEMA", "Record", "RunFolder"]
+__all__ = ["RECORD_SCHEMA", "RUN_SCHEMA", "Record", "RunFolder", "read_record"]
 
 RECORD_SCHEMA = "probe4d/record/1"
 RUN_SCHEMA = "probe4d/run/1"
@@ -112,9 +112,7 @@ class RunFolder:
     def read_record(self, cell: Cell) -> Record | None:
         """Return the record of a cell, or None where it is not done."""
         file = self.cell(cell) / "record.json"
-        if not file.exists():
-            return None
-        return Record(cell=cell, content=_read(file, RECORD_SCHEMA), folder=file.parent)
+        return read_record(file) if file.exists() else None
 
     def records(self) -> list[Record]:
         """Return all records, in the order of their cells.
@@ -122,12 +120,25 @@ class RunFolder:
         Raises:
             DataError: one is damaged.
         """
-        found = []
-        for file in sorted((self.path / "cells").glob("*/record.json")):
-            record = self.read_record(Cell.of_folder(file.parent.name))
-            if record is not None:
-                found.append(record)
-        return found
+        return [read_record(file) for file in self.record_files()]
+
+    def record_files(self) -> list[Path]:
+        """Return the files of all records, damaged ones too."""
+        return sorted((self.path / "cells").glob("*/record.json"))
+
+
+def read_record(file: Path) -> Record:
+    """Return the record in a file.
+
+    Raises:
+        DataError: it is damaged, or none.
+    """
+    content = _read(file, RECORD_SCHEMA)
+    try:
+        cell = Cell(**content["cell"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{file}: expected the cell of a record, got none ({error}). Run it again.") from error
+    return Record(cell=cell, content=content, folder=file.parent)
 
 
 def _read(file: Path, schema: str) -> dict[str, Any]:

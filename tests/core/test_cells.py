@@ -11,22 +11,34 @@ from hypothesis import strategies as st
 
 from probe4d import atomic
 from probe4d.cells import Cell
-from probe4d.errors import UsageError
+from probe4d.records import RunFolder
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="~"), min_size=1)
 
 
-@given(names, names, names, st.one_of(st.integers(1, 99), st.floats(0.01, 1.0)))
-def test_the_folder_of_a_cell_names_it(backbone, task, protocol, layer):
-    cell = Cell(backbone=backbone, task=task, protocol=protocol, layer=layer)
-    assert Cell.of_folder(cell.folder) == cell
-    assert not set('/\\:*?"<>|') & set(cell.folder)
+cells = st.builds(
+    Cell,
+    backbone=names,
+    task=names,
+    protocol=names,
+    layer=st.one_of(st.integers(1, 99), st.floats(0.01, 1.0)),
+)
 
 
-@pytest.mark.parametrize("name", ["", "a~b~c", "a~b~c~d", "a~b~c~0.5~e"])
-def test_another_folder_is_refused(name):
-    with pytest.raises(UsageError, match="expected the folder of a cell"):
-        Cell.of_folder(name)
+@given(cells, cells)
+def test_the_folder_of_a_cell_is_its_own_and_fits_every_file_system(one, other):
+    assert (one.folder == other.folder) == (one.id == other.id)
+    assert not set('/\\:*?"<>|') & set(one.folder)
+    assert len(one.folder.encode()) <= 255
+
+
+def test_a_long_name_is_cut_and_still_its_own(tmp_path):
+    long = [Cell(backbone="b" * 300 + end, task="t" * 300, protocol="p", layer=0.5) for end in "xy"]
+    assert long[0].folder != long[1].folder
+    run = RunFolder(tmp_path)
+    for cell in long:
+        run.write_record(cell, {"primary": {"name": "v", "value": 1.0}}, [])
+    assert {record.cell for record in run.records()} == set(long)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):

@@ -19,7 +19,6 @@ from probe4d_report.report import write_report
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on PATH (apt-get install chromium)"),
-    pytest.mark.xdist_group("browser"),
 ]
 
 # Runs in the page after its own script; what it returns is written where --dump-dom shows it.

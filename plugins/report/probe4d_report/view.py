@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from probe4d.cells import Cell
 from probe4d.errors import DataError, NothingSelectedError, Probe4dError, UnknownNameError
-from probe4d.records import Record, RunFolder
+from probe4d.records import Record, RunFolder, read_record
 from probe4d.registry import find
 from probe4d.results import Column, ResultsTable, results_table
 from probe4d_report.aggregates import Aggregate, aggregates_of
@@ -236,13 +235,11 @@ class RunView:
         return folder.read_run() if (self.path / "run.json").exists() else {}
 
     def _read_records(self) -> tuple[tuple[Record, ...], tuple[tuple[str, str], ...]]:
-        folder = RunFolder(self.path)
         sound: list[Record] = []
         damaged: list[tuple[str, str]] = []
-        for file in sorted((self.path / "cells").glob("*/record.json")):
+        for file in RunFolder(self.path).record_files():
             try:
-                record = folder.read_record(Cell.of_folder(file.parent.name))
-                assert record is not None  # the file was just listed
+                record = read_record(file)
                 check_record(record)
                 sound.append(record)
             except Probe4dError as error:
