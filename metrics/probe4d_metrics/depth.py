@@ -90,25 +90,29 @@ def depth_sums(pred_depth: Any, target_depth: Any, valid: Any, terms: tuple[str,
     sums: list[list[float]] = [[] for _ in terms]
     count = 0
     kernel = _Kernel(np.result_type(pred_depth.dtype, target_depth.dtype, np.float32), terms)
-    for frames, seen in _blocks(pred_depth, target_depth, valid):
+    for pred, target, seen, pixels in _blocks(pred_depth, target_depth, valid):
         count += int(np.count_nonzero(seen))
-        for parts, found in zip(sums, kernel(*frames, seen), strict=True):
+        for parts, found in zip(sums, kernel(pred, target, seen, pixels), strict=True):
             parts.extend(found.tolist())
     return (*(math.fsum(parts) for parts in sums), float(count))
 
 
-def _blocks(pred: Any, target: Any, valid: Any) -> Iterator[tuple[tuple[Array, Array], Array]]:
-    """Yield `(rows, pixels)` of prediction, target and validity: whole frames, or pieces of one frame."""
+def _blocks(pred: Any, target: Any, valid: Any) -> Iterator[tuple[Array, Array, Array, int]]:
+    """Yield prediction, target and validity of whole frames or of a piece of one, and the pixels of each.
+
+    Arrays are flat: numpy runs through one dimension faster than through two.
+    """
     frames, height, width = target.shape
     pixels = height * width
     step = max(1, BLOCK // max(1, pixels))
     for start in range(0, frames, step):
-        pred_part, target_part, seen = (
-            np.asarray(array[start : start + step]).reshape(-1, pixels) for array in (pred, target, valid)
-        )
+        parts = [np.asarray(array[start : start + step]).reshape(-1) for array in (pred, target, valid)]
+        if pixels <= BLOCK:
+            yield parts[0], parts[1], parts[2], pixels
+            continue
         for left in range(0, pixels, BLOCK):
-            piece = slice(left, left + BLOCK)
-            yield (pred_part[:, piece], target_part[:, piece]), seen[:, piece]
+            piece = [part[left : left + BLOCK] for part in parts]
+            yield piece[0], piece[1], piece[2], len(piece[0])
 
 
 class _Kernel:
@@ -121,12 +125,12 @@ class _Kernel:
         self.terms, self.dtype = terms, dtype
         self.weight, self.error, self.term = (np.empty(0, dtype) for _ in range(3))
 
-    def __call__(self, pred: Array, target: Array, seen: Array) -> list[Array]:
-        """Return, for each term, sums that add up to that of the block."""
+    def __call__(self, pred: Array, target: Array, seen: Array, pixels: int) -> list[Array]:
+        """Return, for each term, sums that add up to that of a block of frames of so many pixels."""
         if pred.size > self.term.size:
             self.weight, self.error, self.term = (np.empty(pred.size, self.dtype) for _ in range(3))
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            sums = self._sums(pred, target, seen)
+            sums = self._sums(pred, target, seen, pixels)
             if all(np.isfinite(part).all() for part in sums):
                 return sums
             # Not finite: an error at a valid pixel; nothing at another one, which is then set aside.
@@ -134,15 +138,13 @@ class _Kernel:
                 if not np.isfinite(array[seen]).all():
                     raise ValueError(f"{name}: expected finite depth at every valid pixel, got NaN or infinity.")
             pred, target = np.where(seen, pred, 1), np.where(seen, target, 1)
-            sums = self._sums(pred, target, seen)
+            sums = self._sums(pred, target, seen, pixels)
             if self.dtype == np.float64 or all(np.isfinite(part).all() for part in sums):
                 return sums
-        return _Kernel(np.dtype(np.float64), self.terms)(pred, target, seen)  # too large for float32
+        return _Kernel(np.dtype(np.float64), self.terms)(pred, target, seen, pixels)  # too large for float32
 
-    def _sums(self, pred: Array, target: Array, seen: Array) -> list[Array]:
-        weight, error, term = (
-            buffer[: pred.size].reshape(pred.shape) for buffer in (self.weight, self.error, self.term)
-        )
+    def _sums(self, pred: Array, target: Array, seen: Array, pixels: int) -> list[Array]:
+        weight, error, term = (buffer[: pred.size] for buffer in (self.weight, self.error, self.term))
         np.copyto(weight, seen)
         np.subtract(target, pred, out=error, dtype=self.dtype)
         sums = []
@@ -151,10 +153,10 @@ class _Kernel:
                 np.add(target, EPSILON, out=term, dtype=self.dtype)
                 np.divide(error, term, out=term)
                 np.abs(term, out=term)
-                sums.append(_row_dots(term, weight))
+                sums.append(_row_dots(term.reshape(-1, pixels), weight.reshape(-1, pixels)))
             elif name == "squared":
                 np.multiply(error, error, out=term)
-                sums.append(_row_dots(term, weight))
+                sums.append(_row_dots(term.reshape(-1, pixels), weight.reshape(-1, pixels)))
             else:
                 sums.append(_count_near(pred, target, seen, term))
         return sums
@@ -182,7 +184,7 @@ def _count_near(pred: Array, target: Array, seen: Array, buffer: Array) -> Array
     np.less(pred, np.multiply(target, NEAR, out=buffer, dtype=buffer.dtype), out=near)
     near &= seen
     near &= target < np.multiply(pred, NEAR, out=buffer, dtype=buffer.dtype)
-    return np.asarray(np.count_nonzero(near, axis=1))
+    return np.array([np.count_nonzero(near)])
 
 
 class DepthError(Metric):
