@@ -60,3 +60,25 @@ def test_a_broken_plugin_fails_the_check_and_stops_nothing_else(environment, tmp
     assert done.returncode == 1
     assert "values_are_as_declared" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_plugins_install_and_uninstall_work_on_a_plugin_that_kills_the_interpreter(environment, tmp_path):
+    environment.run("probe4d", "plugins", "new", "deadly", "--kind", "metric", "-o", str(tmp_path))
+    entry = tmp_path / "probe4d-deadly" / "probe4d_deadly" / "plugin.py"
+    entry.write_text("import os\nos._exit(77)\n")
+    options = ["-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    environment.run("python", "-m", "pip", "wheel", *options, str(entry.parents[1]))
+    (wheel,) = tmp_path.glob("probe4d_deadly-*.whl")
+    done = environment.run("probe4d", "plugins", "install", str(wheel))
+    assert "runs its author's code" in done.stderr
+    assert environment.run("probe4d", "list", check=False).returncode == 77
+    assert "deadly" in environment.run("probe4d", "plugins", "list").stdout
+    environment.run("probe4d", "plugins", "uninstall", "deadly")
+    assert environment.run("probe4d", "list").returncode == 0
+
+
+def test_installing_what_does_not_exist_says_so(environment):
+    done = environment.run("probe4d", "plugins", "install", "probe4d-no-such-plugin-at-all", check=False)
+    assert done.returncode == 3
+    assert "pip install: failed" in done.stderr
+    assert "Traceback" not in done.stderr
