@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from probe4d.errors import Probe4dError
 from probe4d.listing import table
 from probe4d.records import Record
 from probe4d.results import Column, Comparison, ResultsTable, short
@@ -14,18 +15,27 @@ CLOSE = "too close to call"
 
 
 def results_text(results: ResultsTable, aggregates: Sequence[str] = ()) -> str:
-    """Return a row per backbone: value and interval of each task, `*` at the best; then the aggregates."""
-    head = ["backbone", *(_title(results, column) for column in results.columns), *aggregates]
-    added = [results.aggregate(name) for name in aggregates] if aggregates else []
-    rows = [head]
+    """Return a row per backbone: value and interval of each task, `*` at the best; then the aggregates.
+
+    An aggregate that these results do not define costs itself, and is said below the table.
+    """
+    added: dict[str, dict[str, float]] = {}
+    undefined = []
+    for name in aggregates:
+        try:
+            added[name] = results.aggregate(name)
+        except Probe4dError as error:
+            undefined.append(f"no {name}: {error}")
+    rows = [["backbone", *(_title(results, column) for column in results.columns), *added]]
     for backbone in results.backbones:
         cells = []
         for column in results.columns:
             record = results.records.get((backbone, column))
             mark = "*" if record is not None and results.best(column) == backbone else ""
             cells.append("-" if record is None else f"{_value(record)}{mark}")
-        rows.append([backbone, *cells, *(f"{found[backbone]:.3g}" if backbone in found else "-" for found in added)])
-    return table(rows)
+        aggregated = [f"{found[backbone]:.3g}" if backbone in found else "-" for found in added.values()]
+        rows.append([backbone, *cells, *aggregated])
+    return "\n".join([table(rows), *undefined])
 
 
 def _title(results: ResultsTable, column: Column) -> str:
