@@ -135,8 +135,11 @@ def _task(entry: Entry, suite: Suite, used: set[str]) -> Task:
     for key in said:
         if key not in known:
             raise UsageError(f"overrides of {entry.name}: there is no field {key!r}.{did_you_mean(key, known)}")
-    merged = {key: _merged(getattr(entry.spec, key), value) for key, value in said.items()}
-    return Task(entry=entry, spec=attrs.evolve(entry.spec, **merged))
+    try:
+        merged = {key: _merged(getattr(entry.spec, key), value) for key, value in said.items()}
+        return Task(entry=entry, spec=attrs.evolve(entry.spec, **merged))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"overrides of {entry.name}: {_first(error)}") from error
 
 
 def _merged(old: Any, new: Any) -> Any:
@@ -159,4 +162,12 @@ def _protocol(entry: Entry, overrides: Mapping[str, Mapping[str, Any]], used: se
     for key in settings:
         if key not in known:
             raise UsageError(f"{entry.name}: there is no setting {key!r}.{did_you_mean(key, known)}")
-    return Protocol(entry=entry, settings=make(**settings))
+    try:
+        return Protocol(entry=entry, settings=make(**settings))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"settings of {entry.name}: {_first(error)}") from error
+
+
+def _first(error: Exception) -> str:
+    """Return what a validator says, without the objects that it carries along."""
+    return str(error.args[0] if error.args else error)
