@@ -115,6 +115,11 @@ def main(args: list[str] | None = None) -> None:
         # The reader of our output has gone; nothing is left to say, not even at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        # A disk that is full or a folder that may not be written is no fault of the program.
+        if verbose or error.filename is None:
+            traceback.print_exc()
+        code = _say(f"Error: {error.filename}: {error.strerror}.", 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -235,3 +235,12 @@ def test_the_public_names_are_there_and_no_others():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = probe4d.nothing
     assert set(dir(probe4d)) == set(probe4d.__all__)
+
+
+def test_a_folder_that_cannot_be_written_is_named(site, tmp_path):
+    (tmp_path / "file").write_text("")
+    site.add("toy", COMMAND)
+    done = site.run("plugins", "disable", "toy", PROBE4D_CONFIG_DIR=str(tmp_path / "file" / "config"))
+    assert done.returncode in (1, 2)
+    assert str(tmp_path / "file") in done.stderr
+    assert "Traceback" not in done.stderr
