@@ -16,6 +16,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from probe4d.names import name_key
+
 __all__ = [
     "DataError",
     "MissingExtraError",
@@ -73,12 +75,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         name: what was asked for.
         known: the names that exist; `-`, `_` and case make no difference to nearness.
     """
-    by_key = {_key(candidate): candidate for candidate in known}
-    near = difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.6)
+    by_key = {name_key(candidate): candidate for candidate in known}
+    near = difflib.get_close_matches(name_key(name), by_key, n=3, cutoff=0.6)
     if not near:
         return ""
     return f" Did you mean {' or '.join(repr(by_key[key]) for key in near)}?"
-
-
-def _key(name: str) -> str:
-    return name.lower().replace("_", "-")

@@ -21,9 +21,10 @@ from attrs import field, frozen
 
 from probe4d import hookspecs, specs
 from probe4d.errors import PluginError, Probe4dError, did_you_mean
+from probe4d.names import dist_key
 from probe4d.spec_fields import NAME
 
-__all__ = ["HOOKS", "Loaded", "PluginRecord", "Switches", "discover", "load"]
+__all__ = ["HOOKS", "Loaded", "PluginRecord", "Switches", "discover", "distribution_of", "load"]
 
 GROUP = "probe4d"
 BUILTIN = "probe4d"
@@ -93,15 +94,17 @@ class Switches:
             configured: what `probe4d plugins disable` wrote.
         """
         only = os.environ.get("PROBE4D_PLUGINS")
-        disabled = {_key(name): "`probe4d plugins disable`" for name in configured}
-        disabled |= {_key(name): "PROBE4D_DISABLE_PLUGINS" for name in _names(os.environ, "PROBE4D_DISABLE_PLUGINS")}
-        disabled |= {_key(option.removeprefix("no:")): f"-p {option}" for option in options}
-        listed = None if only is None else frozenset(map(_key, _names(os.environ, "PROBE4D_PLUGINS")))
+        disabled = {dist_key(name): "`probe4d plugins disable`" for name in configured}
+        disabled |= {
+            dist_key(name): "PROBE4D_DISABLE_PLUGINS" for name in _names(os.environ, "PROBE4D_DISABLE_PLUGINS")
+        }
+        disabled |= {dist_key(option.removeprefix("no:")): f"-p {option}" for option in options}
+        listed = None if only is None else frozenset(map(dist_key, _names(os.environ, "PROBE4D_PLUGINS")))
         return cls(only=listed, disabled=disabled)
 
     def against(self, name: str, distribution: str) -> str | None:
         """Return what keeps the plugin from loading, or None."""
-        keys = (_key(name), _key(distribution))
+        keys = (dist_key(name), dist_key(distribution))
         for key in keys:
             if key in self.disabled:
                 return f"disabled by {self.disabled[key]}"
@@ -121,7 +124,7 @@ class Loaded:
 def discover() -> list[importlib.metadata.EntryPoint]:
     """Return the entry points of installed plugins, in a fixed order. Imports none of them."""
     found = importlib.metadata.entry_points(group=GROUP)
-    return sorted(found, key=lambda entry: (entry.name, _distribution(entry)[0]))
+    return sorted(found, key=lambda entry: (entry.name, distribution_of(entry)[0]))
 
 
 def load(switches: Switches, entry_points: Sequence[importlib.metadata.EntryPoint] | None = None) -> Loaded:
@@ -166,7 +169,7 @@ def _load_one(
     switches: Switches,
     taken: Mapping[str, str],
 ) -> PluginRecord:
-    distribution, version = _distribution(entry)
+    distribution, version = distribution_of(entry)
 
     def record(status: Status, **facts: Any) -> PluginRecord:
         return PluginRecord(
@@ -286,14 +289,11 @@ def _refuse_broken(records: Iterable[PluginRecord]) -> None:
         raise PluginError(f"PROBE4D_STRICT_PLUGINS=1: {'; '.join(broken)}. See `probe4d doctor`.")
 
 
-def _distribution(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
+def distribution_of(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution that brings an entry point."""
     dist = entry.dist
     return (dist.name, dist.version) if dist is not None else ("unknown", "unknown")
 
 
 def _names(environment: Mapping[str, str], variable: str) -> list[str]:
     return [name for name in re.split(r"[,\s]+", environment.get(variable, "")) if name]
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

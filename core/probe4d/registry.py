@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from probe4d import loader
 from probe4d.errors import MissingExtraError, PluginError, UnknownNameError, UsageError, did_you_mean
+from probe4d.names import name_key
 
 __all__ = ["CATEGORIES", "Entry", "Registry", "configure", "entries", "find", "load_target", "make", "registry"]
 
@@ -82,9 +83,9 @@ class Registry:
 
     def matches(self, category: str, name: str) -> list[Entry]:
         """Return the entries that a name may mean: one canonical, or every one of that short name."""
-        key = _key(name)
-        found = [entry for entry in self.entries(category) if _key(entry.name) == key]
-        return found or [entry for entry in self.entries(category) if _key(entry.spec.name) == key]
+        key = name_key(name)
+        found = [entry for entry in self.entries(category) if name_key(entry.name) == key]
+        return found or [entry for entry in self.entries(category) if name_key(entry.spec.name) == key]
 
     def _only(self, found: list[Entry], category: str, name: str) -> Entry:
         if len(found) == 1:
@@ -197,7 +198,3 @@ def load_target(target: str, owner: str = "") -> Any:
 
 def _order(entry: Entry) -> tuple[bool, str, str]:
     return entry.plugin != loader.BUILTIN, entry.spec.name, entry.plugin
-
-
-def _key(name: str) -> str:
-    return name.lower().replace("_", "-")

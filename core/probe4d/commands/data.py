@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from probe4d.commands.set_options import put
 from probe4d.errors import DataError, MissingExtraError, NothingSelectedError, UsageError, did_you_mean
 from probe4d.registry import Entry, find, load_target, make
 from probe4d.requirements import unmet
@@ -74,18 +74,10 @@ def _options(settings: Sequence[str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for setting in settings:
         path, equals, value = setting.partition("=")
-        *outer, key = path.split(".")
-        if not equals or not all(part.isidentifier() for part in (*outer, key)):
+        parts = path.split(".")
+        if not equals or not all(part.isidentifier() for part in parts):
             raise UsageError(f"--set: expected KEY=VALUE, got {setting!r}.")
-        table = options
-        for part in outer:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise UsageError(f"--set: {setting!r} sets a part of {part!r}, which has a value. Drop one of the two.")
-        try:
-            table[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            table[key] = value
+        put(options, parts, value, setting)
     return options
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,8 @@ import click
 
 from probe4d.errors import NothingSelectedError, PluginError, UnknownNameError, UsageError, did_you_mean
 from probe4d.listing import table
-from probe4d.loader import Switches, discover
+from probe4d.loader import Switches, discover, distribution_of
+from probe4d.names import dist_key
 from probe4d.registry import load_target
 from probe4d.settings import disabled_plugins, set_disabled_plugins, settings_file
 
@@ -57,7 +57,7 @@ def list_plugins(as_json: bool) -> None:
     switches = Switches.of_environment(options, disabled_plugins())
     rows: list[dict[str, Any]] = []
     for entry in discover():
-        name, version = _distribution(entry)
+        name, version = distribution_of(entry)
         off = switches.against(entry.name, name)
         rows.append(
             {
@@ -84,9 +84,9 @@ def disable(names: tuple[str, ...]) -> None:
     """Keep these plugins from loading, from now on."""
     known = _known()
     for name in names:
-        if _key(name) not in known:
+        if dist_key(name) not in known:
             raise UnknownNameError(f"{name!r}: no such plugin is installed.{did_you_mean(name, known)}")
-    set_disabled_plugins({*disabled_plugins(), *(known[_key(name)].name for name in names)})
+    set_disabled_plugins({*disabled_plugins(), *(known[dist_key(name)].name for name in names)})
     click.echo(f"Disabled {', '.join(names)} (in {settings_file()}).", err=True)
 
 
@@ -96,11 +96,11 @@ def enable(names: tuple[str, ...]) -> None:
     """Let these plugins load again."""
     off = disabled_plugins()
     known = _known()
-    wanted = {_key(known[_key(name)].name) if _key(name) in known else _key(name) for name in names}
-    if missing := wanted - {_key(name) for name in off}:
+    wanted = {dist_key(known[dist_key(name)].name) if dist_key(name) in known else dist_key(name) for name in names}
+    if missing := wanted - {dist_key(name) for name in off}:
         listed = ", ".join(off) or "none"
         raise UsageError(f"{', '.join(sorted(missing))}: expected plugins that are disabled ({listed}).")
-    set_disabled_plugins(name for name in off if _key(name) not in wanted)
+    set_disabled_plugins(name for name in off if dist_key(name) not in wanted)
     click.echo(f"Enabled {', '.join(names)}.", err=True)
 
 
@@ -123,11 +123,11 @@ def uninstall(names: tuple[str, ...]) -> None:
     known = _known()
     distributions = []
     for name in names:
-        if _key(name) == "probe4d":
+        if dist_key(name) == "probe4d":
             raise UsageError("probe4d: expected a plugin, got probe4d itself. Use pip for that.")
-        if _key(name) not in known:
+        if dist_key(name) not in known:
             raise UnknownNameError(f"{name!r}: no such plugin is installed.{did_you_mean(name, known)}")
-        distributions.append(_distribution(known[_key(name)])[0])
+        distributions.append(distribution_of(known[dist_key(name)])[0])
     _pip("uninstall", "--yes", *distributions)
 
 
@@ -154,13 +154,5 @@ def _known() -> dict[str, EntryPoint]:
     found: Sequence[EntryPoint] = discover()
     if not found:
         raise NothingSelectedError("No plugin is installed.")
-    by_distribution = {_key(_distribution(entry)[0]): entry for entry in found}
-    return by_distribution | {_key(entry.name): entry for entry in found}
-
-
-def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist is not None else ("unknown", "unknown")
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    by_distribution = {dist_key(distribution_of(entry)[0]): entry for entry in found}
+    return by_distribution | {dist_key(entry.name): entry for entry in found}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from attrs import frozen
 
 from probe4d.errors import UnknownNameError, UsageError, did_you_mean
 from probe4d.loader import BUILTIN, GROUP, discover
+from probe4d.names import dist_key
 from probe4d.testing.plugin import check_plugin
 from probe4d.testing.result import Report
 
@@ -73,12 +73,12 @@ def find_targets(target: str) -> list[Target]:
     """
     if os.sep in target or target in (".", ".."):
         return _of_folder(Path(target))
-    if _key(target) == BUILTIN:
+    if dist_key(target) == BUILTIN:
         return [Target(BUILTIN, "probe4d.builtin.plugin")]
     installed = discover()
     names = {entry.name for entry in installed} | {entry.dist.name for entry in installed if entry.dist}
-    found = [entry for entry in installed if entry.dist and _key(entry.dist.name) == _key(target)]
-    found = found or [entry for entry in installed if _key(entry.name) == _key(target)]
+    found = [entry for entry in installed if entry.dist and dist_key(entry.dist.name) == dist_key(target)]
+    found = found or [entry for entry in installed if dist_key(entry.name) == dist_key(target)]
     if found:
         return [Target(entry.name, entry.value) for entry in found]
     if Path(target).is_dir():
@@ -108,7 +108,3 @@ def _import_folder(folder: Path, module: str) -> Path:
         if (candidate / package).is_dir() or (candidate / f"{package}.py").is_file():
             return candidate.resolve()
     raise UsageError(f"{folder}: expected the package {package!r} here or in src/, got neither.")
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import attrs
 import click
 
 from probe4d import suites
+from probe4d.commands.set_options import put
 from probe4d.errors import UsageError, did_you_mean
 
 __all__ = ["make", "suite_options"]
@@ -102,19 +102,11 @@ def _with_settings(suite: suites.Suite, settings: Sequence[str]) -> suites.Suite
         parts = path.split(".")
         if not equals or len(parts) < 2 or not all(parts):
             raise UsageError(f"--set: expected NAME.FIELD=VALUE, got {setting!r}.")
-        table = data if parts[0] == "data" else overrides
-        for part in parts[1:-1] if parts[0] == "data" else parts[:-1]:
-            table = table.setdefault(part, {})
-        table[parts[-1]] = _value(text)
+        if parts[0] == "data":
+            put(data, parts[1:], text, setting)
+        else:
+            put(overrides, parts, text, setting)
     return attrs.evolve(suite, data=data, overrides=overrides)
-
-
-def _value(text: str) -> Any:
-    """Return a TOML value; what is none is a string."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _copy(table: Mapping[str, Any]) -> dict[str, Any]:

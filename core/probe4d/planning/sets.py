@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from probe4d.atomic import sha256_of
 from probe4d.contracts import Layer
 from probe4d.planning.clips import Clips
 from probe4d.planning.resolve import Backbone
@@ -107,8 +108,7 @@ def _weights_digest(backbone: Backbone) -> str:
     if ref.weights is not None:
         file = Path(ref.weights)
         if file.is_file():
-            with file.open("rb") as stream:
-                return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+            return f"sha256:{sha256_of(file)}"
         return f"url:{ref.weights}"
     if spec.weights is not None and spec.weights.sha256:
         return f"sha256:{spec.weights.sha256}"

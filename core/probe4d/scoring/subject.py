@@ -11,7 +11,7 @@ from attrs import frozen
 from probe4d.contracts import Kind, Metric
 from probe4d.errors import NothingSelectedError, UnknownNameError, UsageError, did_you_mean
 from probe4d.loader import BUILTIN
-from probe4d.registry import Entry, entries, find, load_target, make
+from probe4d.registry import Entry, entries, find, load_target, make, registry
 
 __all__ = ["Subject", "find_subject", "make_kind", "make_metrics"]
 
@@ -58,9 +58,7 @@ def find_subject(name: str, metric_names: Sequence[str] = ()) -> Subject:
 
 def _find_or_none(group: str, name: str) -> Entry | None:
     """Return the entry, None where there is none; ambiguity stays an error."""
-    keys = {entry.spec.name.lower().replace("_", "-") for entry in entries(group)}
-    keys |= {entry.name.lower().replace("_", "-") for entry in entries(group)}
-    return find(group, name) if name.lower().replace("_", "-") in keys else None
+    return find(group, name) if registry().matches(group, name) else None
 
 
 def _metrics_of(kind: Entry) -> list[Entry]:

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from attrs import frozen
 
+from probe4d.names import name_key
 from probe4d_report.names import short
 
 __all__ = ["PAPER_TASKS", "PaperTask", "Published", "paper_task", "published", "published_for", "table_1"]
@@ -100,4 +101,4 @@ def published_for(backbone: str, protocol: str) -> Published | None:
 
 
 def _key(name: str) -> str:
-    return short(name).lower().replace("_", "-")
+    return name_key(short(name))

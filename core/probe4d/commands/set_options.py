@@ -1,0 +1,36 @@
+"""`--set A.B=VALUE` as nested tables: values are read as TOML, and what is no TOML value is a string."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from probe4d.errors import UsageError
+
+__all__ = ["put", "toml_value"]
+
+
+def put(tables: dict[str, Any], path: Sequence[str], text: str, setting: str) -> None:
+    """Set the value at a path of nested tables, making those that are not there.
+
+    Args:
+        setting: what the user wrote, for the message.
+
+    Raises:
+        UsageError: a part of the path has a value already.
+    """
+    *outer, key = path
+    for part in outer:
+        tables = tables.setdefault(part, {})
+        if not isinstance(tables, dict):
+            raise UsageError(f"--set: {setting!r} sets a part of {part!r}, which has a value. Drop one of the two.")
+    tables[key] = toml_value(text)
+
+
+def toml_value(text: str) -> Any:
+    """Return a TOML value; what is none is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
