@@ -172,3 +172,14 @@ def test_a_broken_metric_shows_before_anything_runs(tmp_path, monkeypatch):
     plan = plan_of(tmp_path)
     assert [problem.of for problem in plan.problems] == ["probe4d/playroom-labels"]
     assert "no such luck" in plan.problems[0].reason
+
+
+def test_a_setting_inside_a_value_says_which_of_the_two_to_drop(tmp_path):
+    from probe4d.commands.suite_options import _with_settings
+
+    suite = suites.parse(TEXT, "test")
+    changed = _with_settings(suite, ["data.playroom.train.length=9", "frozen-quick.steps=3"])
+    assert changed.data["playroom"]["train"]["length"] == 9
+    assert changed.overrides["frozen-quick"] == {"steps": 3}
+    with pytest.raises(UsageError, match="sets a part of 'size', which has a value"):
+        _with_settings(suite, ["data.playroom.size.height=9"])
