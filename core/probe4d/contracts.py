@@ -64,6 +64,47 @@ class Dataset(Protocol):
         ...
 
 
+class MissingPart(NamedTuple):
+    """A file that a sample needs and that is not there.
+
+    Attributes:
+        id: of the sample; empty where all of them need it.
+        expected: the path that was looked for, relative to the root.
+        reason: what for, or what was found instead.
+    """
+
+    id: str
+    expected: str
+    reason: str = "not there"
+
+
+class DatasetExtras(Protocol):
+    """What a dataset may offer besides `Dataset`: each is optional by itself."""
+
+    @property
+    def revision(self) -> str:
+        """Which state of the files this is; it belongs to the address of cached features."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what a record has to say of the data besides its options, as plain JSON values.
+
+        `metric: False` says that lengths have no unit.
+        """
+        ...
+
+    def missing(self) -> Sequence[MissingPart]:
+        """Return which files of the split are not there, by looking for names alone; nothing is decoded.
+
+        `probe4d data check` shows them. Their samples stay among `sample_ids()`, and `load` refuses them.
+        """
+        ...
+
+    def prepare(self) -> None:
+        """Make all samples, for a dataset that makes rather than reads them."""
+        ...
+
+
 @runtime_checkable
 class FrozenBackbone(Protocol):
     """Video to features; made by `target(weights=None, seed=0, **options)`."""
