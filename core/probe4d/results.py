@@ -8,9 +8,10 @@ from typing import Any
 
 from attrs import frozen
 
-from probe4d.errors import DataError, NothingSelectedError, UsageError
+from probe4d.aggregating import apply_aggregate
+from probe4d.errors import NothingSelectedError, UsageError
 from probe4d.records import Record, RunFolder
-from probe4d.registry import find, load_target
+from probe4d.registry import find
 
 __all__ = ["Column", "Comparison", "ResultsTable", "compare_runs", "results_table"]
 
@@ -58,7 +59,8 @@ class ResultsTable:
 
         Raises:
             NothingSelectedError: no backbone has every column.
-            DataError: the aggregate is not defined on these values, or lacks an option.
+            UsageError: the aggregate has no such option.
+            DataError: it is not defined on these values, or lacks an option.
         """
         whole = [b for b in self.backbones if all((b, column) in self.records for column in self.columns)]
         if not whole:
@@ -66,12 +68,7 @@ class ResultsTable:
         entry = find("aggregates", name)
         table = {b: {column.label: self.value(b, column) for column in self.columns} for b in whole}
         ways = {column.label: self.higher_is_better(column) for column in self.columns}
-        function = load_target(entry.spec.target, entry.name)
-        try:
-            found: dict[str, float] = function(table, higher_is_better=ways, **{**entry.spec.options, **options})
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{entry.name}: {error}") from error
-        return found
+        return apply_aggregate(entry, table, ways, options)
 
 
 def results_table(records: Iterable[Record]) -> ResultsTable:

@@ -5,6 +5,7 @@
     tasks = ["playroom-points", "playroom-depth"]
     protocols = ["frozen-quick"]
     layers = [0.95]
+    aggregates = ["mean_rank", {name = "relative_to_baseline", baseline = "pixels"}]
 
     [clip]
     size = [64, 64]
@@ -35,6 +36,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from probe4d.aggregating import aggregations
 from probe4d.errors import UsageError, did_you_mean
 from probe4d.spec_fields import ReadOnly
 
@@ -86,6 +88,12 @@ def _backbones(_suite: Suite, _attribute: attrs.Attribute[Any], value: object) -
                 raise UsageError(f"backbones: expected keys among {', '.join(BACKBONE_KEYS)}, got {key!r}.{near}")
 
 
+def _aggregates(_suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, tuple):
+        raise UsageError(f"{attribute.name}: expected a list of names or tables, got {value!r}.")
+    aggregations(value)
+
+
 def _tables(_suite: Suite, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Mapping) or not all(isinstance(table, Mapping) for table in value.values()):
         name = attribute.name
@@ -110,6 +118,7 @@ class Suite:
 
     Attributes:
         backbones: names, or tables with any of `BACKBONE_KEYS`; may be empty, the command line adds to them.
+        aggregates: names, or tables of a name and its options.
         layers: depths as fractions in (0, 1], or numbers of blocks; empty leaves them to the protocol.
         clip: fields of the clips of every task that differ from the task's own, as `size`.
         data: by dataset name, the options it is opened with; a table inside is for the split of that name.
@@ -122,7 +131,7 @@ class Suite:
     tasks: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
     protocols: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
     layers: tuple[float | int, ...] = field(default=(), converter=_tuple, validator=_layers)
-    aggregates: tuple[str, ...] = field(default=(), converter=_tuple, validator=_strings)
+    aggregates: tuple[str | Mapping[str, Any], ...] = field(default=(), converter=_tuple, validator=_aggregates)
     clip: Mapping[str, Any] = field(factory=dict, converter=_read_only)
     data: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_read_only, validator=_tables)
     overrides: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_read_only, validator=_tables)

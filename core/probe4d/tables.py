@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from probe4d.aggregating import aggregations
 from probe4d.errors import Probe4dError
 from probe4d.listing import table
 from probe4d.records import Record
@@ -14,18 +15,21 @@ __all__ = ["comparison_text", "results_text"]
 CLOSE = "too close to call"
 
 
-def results_text(results: ResultsTable, aggregates: Sequence[str] = ()) -> str:
+def results_text(results: ResultsTable, aggregates: Sequence[object] = ()) -> str:
     """Return a row per backbone: value and interval of each task, `*` at the best; then the aggregates.
+
+    Args:
+        aggregates: as in a suite, names or tables.
 
     An aggregate that these results do not define costs itself, and is said below the table.
     """
     added: dict[str, dict[str, float]] = {}
     undefined = []
-    for name in aggregates:
+    for one in aggregations(aggregates):
         try:
-            added[name] = results.aggregate(name)
+            added[one.label] = results.aggregate(one.name, **one.options)
         except Probe4dError as error:
-            undefined.append(f"no {name}: {error}")
+            undefined.append(f"no {one.label}: {error}")
     rows = [["backbone", *(_title(results, column) for column in results.columns), *added]]
     for backbone in results.backbones:
         cells = []

@@ -71,7 +71,7 @@ def _report(folder: Any) -> str | None:
         return None
 
 
-def _text(result: Any, aggregates: tuple[str, ...]) -> str:
+def _text(result: Any, aggregates: tuple[object, ...]) -> str:
     from probe4d.results import results_table
     from probe4d.tables import results_text
 

@@ -27,6 +27,7 @@ def show(suite: str) -> None:
 @click.argument("suite")
 def validate(suite: str) -> None:
     """Check that SUITE says nothing unknown and that every name in it resolves."""
+    from probe4d.aggregating import check_aggregates
     from probe4d.planning.resolve import select
 
     read = suites.find_suite(suite)
@@ -38,8 +39,8 @@ def validate(suite: str) -> None:
         if not anybody:
             raise UsageError(f"suite {read.name!r}: it names no backbone, and none is installed to check it with.")
         chosen = select(read, registry(), [anybody[0].name])
-    for name in read.aggregates:
-        registry().find("aggregates", name)
+    labels = [backbone.ref.label for backbone in chosen.backbones] if read.backbones else []
+    check_aggregates(read.aggregates, labels, [task.name for task in chosen.tasks])
     click.echo(
         f"{read.name}: {len(read.backbones)} backbones, {len(chosen.tasks)} tasks, {len(chosen.protocols)} protocols"
     )

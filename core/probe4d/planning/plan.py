@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from probe4d.aggregating import check_aggregates
 from probe4d.contracts import Layer, Unit
 from probe4d.errors import Probe4dError
 from probe4d.planning.clips import Clips, clips_of
@@ -132,6 +133,8 @@ def make_plan(
     """
     known = registry or loaded_registry()
     chosen = select(suite, known, backbones)
+    labels = [backbone.ref.label for backbone in chosen.backbones]
+    check_aggregates(suite.aggregates, labels, [task.name for task in chosen.tasks], known)
     sweeper = _Sweeper(suite, known, roots or {}, limit)
     problems = [problem for backbone in chosen.backbones for problem in backbone_problems(backbone)]
     problems += [problem for task in chosen.tasks for problem in task_problems(task, known)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from probe4d import suites
+from probe4d.aggregating import aggregations
 from probe4d.testing.battery import Checks
 from probe4d.testing.result import require
 from probe4d.testing.subject import Subject
@@ -41,8 +42,14 @@ def its_name_is_that_of_the_spec(subject: SuiteSubject) -> None:
 @SUITE("the_file_is_a_suite")
 def every_name_resolves(subject: SuiteSubject) -> None:
     """Backbones, tasks, protocols and aggregates exist."""
-    for kind in ("backbones", "tasks", "protocols", "aggregates"):
-        names = subject.suite.backbone_names() if kind == "backbones" else getattr(subject.suite, kind)
+    suite = subject.suite
+    named = {
+        "backbones": suite.backbone_names(),
+        "tasks": suite.tasks,
+        "protocols": suite.protocols,
+        "aggregates": [one.name for one in aggregations(suite.aggregates)],
+    }
+    for kind, names in named.items():
         for name in names:
             subject.find(kind, name)
 
@@ -52,4 +59,4 @@ def no_name_stands_twice(subject: SuiteSubject) -> None:
     """Backbones, tasks, protocols, layers and aggregates are each listed once."""
     for key in ("backbones", "tasks", "protocols", "layers", "aggregates"):
         values = list(getattr(subject.suite, key))
-        require(len(set(values)) == len(values), f"{key}: expected each once, got {values}")
+        require(all(values.count(value) == 1 for value in values), f"{key}: expected each once, got {values}")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from probe4d.errors import Probe4dError
+from probe4d.aggregating import Aggregation
+from probe4d.errors import Probe4dError, UsageError
 from probe4d.registry import find
 from probe4d.results import ResultsTable
 
@@ -21,6 +22,7 @@ class Aggregate:
     """One number per backbone.
 
     Attributes:
+        name: with its options.
         problem: why there are none; empty where there are.
     """
 
@@ -37,21 +39,27 @@ def aggregates_of(results: ResultsTable, suite: str) -> tuple[Aggregate, ...]:
     Args:
         suite: text of `suite.toml`; empty where there is none.
     """
-    return tuple(_aggregate(results, name) for name in _named(suite))
+    return tuple(_aggregate(results, one) for one in _named(suite))
 
 
-def _named(suite: str) -> list[str]:
+def _named(suite: str) -> list[Aggregation]:
     try:
         stated = tomllib.loads(suite).get("aggregates", ())
     except tomllib.TOMLDecodeError:
         stated = ()  # shown as text by the provenance, whatever it is
-    return [str(name) for name in stated] if isinstance(stated, list) and stated else list(DEFAULT)
+    found = []
+    for item in stated if isinstance(stated, list) and stated else DEFAULT:
+        try:
+            found.append(Aggregation.of(item))
+        except UsageError:
+            found.append(Aggregation(str(item)))  # shown by its problem: there is none of that name
+    return found
 
 
-def _aggregate(results: ResultsTable, name: str) -> Aggregate:
+def _aggregate(results: ResultsTable, one: Aggregation) -> Aggregate:
     try:
-        spec = find("aggregates", name).spec
-        values = results.aggregate(name)
+        spec = find("aggregates", one.name).spec
+        values = results.aggregate(one.name, **one.options)
     except (Probe4dError, ValueError, TypeError) as error:
-        return Aggregate(name=name, problem=str(error))
-    return Aggregate(name=name, summary=spec.summary, higher_is_better=spec.higher_is_better, values=values)
+        return Aggregate(name=one.label, problem=str(error))
+    return Aggregate(name=one.label, summary=spec.summary, higher_is_better=spec.higher_is_better, values=values)
