@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from attrs import frozen
 
 from probe4d import atomic
@@ -44,15 +45,24 @@ class ClipCache:
 
     def read(self, clip: str) -> Frames | None:
         """Return a clip, or None where there is none; a damaged file is reported and counts as none."""
+        arrays = self._arrays(clip, ("video", "depth", "ids"))
+        return None if arrays is None else Frames(**arrays)
+
+    def read_video(self, clip: str) -> npt.NDArray[np.uint8] | None:
+        """Return the colours alone, `(t, h, w, 3)`, or None as `read` does; nothing else of the file is read."""
+        arrays = self._arrays(clip, ("video",))
+        return None if arrays is None else arrays["video"]
+
+    def _arrays(self, clip: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]] | None:
         file = self.folder / f"{clip}.npz"
         try:
             # Opened here: numpy leaves a file open that it cannot read.
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-                return Frames(video=arrays["video"], depth=arrays["depth"], ids=arrays["ids"])
+                return {name: arrays[name] for name in names}
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-            warnings.warn(f"{file}: damaged ({error}); the clip is rendered again.", stacklevel=2)
+            warnings.warn(f"{file}: damaged ({error}); the clip is rendered again.", stacklevel=3)
             return None
 
     def write(self, clip: str, frames: Frames) -> None:

@@ -82,7 +82,11 @@ class Playroom:
 
     def sample_ids(self) -> list[str]:
         """Return `val-000000`, …; with a seed other than 0, `val-s7-000000`, …"""
-        return [self._id(index) for index in range(self.length)]
+        return [self.sample_id(index) for index in range(self.length)]
+
+    def sample_id(self, index: int) -> str:
+        """Return the id of the clip at a position."""
+        return f"{self.split}-{index:06d}" if self.seed == 0 else f"{self.split}-s{self.seed}-{index:06d}"
 
     def num_frames(self, sample_id: str) -> int:
         """Return `frames`, which all clips have."""
@@ -117,6 +121,16 @@ class Playroom:
             targets=truth.as_targets(scene, times, self.size, (shown.depth, shown.ids), points),
             provenance=self._provenance(index, scene, wanted),
         )
+
+    def video(self, sample_id: str) -> npt.NDArray[np.uint8]:
+        """Return the colours of a clip, `(t, h, w, 3)`, without a target: of the cache only these are read."""
+        scene = self.scene(sample_id)
+        if self.cache and (video := self.clip_cache.read_video(sample_id)) is not None:
+            return video
+        clip = self._render(scene, None)
+        if self.cache:
+            self.clip_cache.write(sample_id, clip)
+        return clip.video
 
     def object_ids(self, sample_id: str) -> npt.NDArray[np.uint8]:
         """Return `(t, h, w)`: 0 the room, i + 1 the thing i (row i of the boxes)."""
@@ -185,16 +199,12 @@ class Playroom:
         """Return the seed of the clip at a position; no other split and `seed` has it."""
         return (SPLITS.index(self.split) * SEEDS + self.seed) * CLIPS + index
 
-    def _id(self, index: int) -> str:
-        return f"{self.split}-{index:06d}" if self.seed == 0 else f"{self.split}-s{self.seed}-{index:06d}"
-
     def _index(self, sample_id: str) -> int:
         digits = sample_id.rpartition("-")[2]
-        if digits.isdecimal() and int(digits) < self.length and self._id(int(digits)) == sample_id:
+        if digits.isdecimal() and int(digits) < self.length and self.sample_id(int(digits)) == sample_id:
             return int(digits)
-        raise DataError(
-            f"playroom: expected a sample from {self._id(0)} to {self._id(self.length - 1)}, got {sample_id!r}."
-        )
+        first, last = self.sample_id(0), self.sample_id(self.length - 1)
+        raise DataError(f"playroom: expected a sample from {first} to {last}, got {sample_id!r}.")
 
     def _provenance(self, index: int, scene: Scene, wanted: list[int]) -> dict[str, Any]:
         return {

@@ -1,0 +1,60 @@
+"""What every source of clips offers, and the sources themselves by their name."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from probe4d.contracts import Array
+from probe4d.errors import DataError
+from probe4d_datasets.pretraining.config import ClipData
+from probe4d_datasets.pretraining.draws import Draws
+
+__all__ = ["ClipSource", "SkippedVideo", "open_source"]
+
+
+class SkippedVideo(DataError):
+    """A video that no clip can be cut from.
+
+    Attributes:
+        reason: `unreadable` or `too short`, what such videos are counted under.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[SkippedVideo], tuple[str, str]]:
+        return type(self), (self.reason, str(self))
+
+
+class ClipSource(Protocol):
+    """Videos by number. Picklable without open handles: worker processes get a copy."""
+
+    def __len__(self) -> int:
+        """Return how many videos there are."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Return what the video is called in health reports and errors: unique, and the same on every machine."""
+        ...
+
+    def identity(self) -> str:
+        """Return a digest of the list of videos: a run may only be continued on the same list."""
+        ...
+
+    def cut_clip(self, index: int, drawn: Draws, out: Array) -> None:
+        """Write a clip of the video into `out` `(t, h, w, 3)` uint8.
+
+        Raises:
+            SkippedVideo: there is none in it.
+        """
+        ...
+
+
+def open_source(data: ClipData) -> ClipSource:
+    """Return the source that the data names."""
+    from probe4d_datasets.pretraining.playroom import PlayroomClips
+
+    if data.source == "playroom":
+        return PlayroomClips.open(data)
+    raise DataError(f"{data.source}: expected 'playroom'.")
