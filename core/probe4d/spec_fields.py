@@ -28,6 +28,7 @@ __all__ = [
     "typed",
     "valid_name",
     "valid_target",
+    "whole",
 ]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -70,6 +71,11 @@ def tuple_of(expected: str, *types: type) -> Any:
 def positive(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         fail(instance, attribute, "an integer of at least 1", value)
+
+
+def whole(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        fail(instance, attribute, "an integer of at least 0", value)
 
 
 def one_of(*choices: str) -> Any:

@@ -26,6 +26,7 @@ from probe4d.spec_fields import (
     typed,
     valid_name,
     valid_target,
+    whole,
 )
 
 __all__ = [
@@ -175,12 +176,14 @@ class DatasetSpec(Spec):
         splits: the names of its splits; empty where the user's own rule makes them.
         needs_root: whether the user has to say where the data lie.
         access: how one gets the data, in words.
+        published: how many samples each split has where all of it is there, by which a plan counts before it is.
     """
 
     kinds: tuple[str, ...] = strings()
     splits: tuple[str, ...] = strings()
     needs_root: bool = field(default=True, validator=flag)
     access: str = field(default="", validator=text)
+    published: Mapping[str, Any] = options()
 
 
 @frozen(kw_only=True)
@@ -199,9 +202,12 @@ class ClipSampling:
     Attributes:
         frames, stride: `frames` indices, `stride` apart.
         start: `random`, `first`, `center`, or `even` (evenly spaced clips of one sample).
-        clips: how many clips of one sample, for `even`.
+        clips: how many clips of one sample, for `even` and `random`.
+        total: at most so many clips of the whole split, spread over its samples; 0 for all.
         size: `(height, width)` of the clip in pixels.
         fit: `center` cuts the middle out of the frame resized by its short side; `stretch` resizes both sides.
+        short_side: pixels that the frame's short side has when a crop is cut out of it; 0 for as few as the crop
+            needs (`random-crop`: 239 for a crop of 224).
         augment: names of augmentations of the training clips, in order.
     """
 
@@ -210,7 +216,9 @@ class ClipSampling:
     start: str = field(default="random", validator=one_of("random", "first", "center", "even"))
     size: tuple[int, ...] = field(default=(224, 224), converter=as_tuple, validator=tuple_of("integers", int))
     clips: int = field(default=1, validator=positive)
+    total: int = field(default=0, validator=whole)
     fit: str = field(default="center", validator=one_of("center", "stretch"))
+    short_side: int = field(default=0, validator=whole)
     augment: tuple[str, ...] = strings()
 
 

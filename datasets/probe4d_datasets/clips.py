@@ -6,16 +6,15 @@ Pure functions of arrays and a seed. Pixel coordinates have their origin at the 
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from probe4d.contracts import Array, Arrays, Sample
 from probe4d.errors import DataError, UsageError, did_you_mean
+from probe4d.sampling import clip_indices, clip_seed
 from probe4d.specs import ClipSampling
 
-__all__ = ["Window", "apply_window", "choose_window", "clip_indices", "clip_seed", "prepare"]
+__all__ = ["Window", "apply_window", "choose_window", "clip_indices", "clip_seed", "place_targets", "prepare"]
 
 AUGMENTS = ("random-crop", "area-crop", "flip", "colour-jitter", "grayscale")
 # Short side over crop of `random-crop`. Source: paper A.2.1 (239 to 224).
@@ -23,37 +22,6 @@ RANDOM_CROP_MARGIN = 239 / 224
 # Of `area-crop`. Source: paper A.2.3.
 AREA_RANGE = (0.3, 1.0)
 ASPECT_RANGE = (0.5, 2.0)
-
-
-def clip_seed(seed: int, sample_id: str, view: int) -> int:
-    """Return the seed of one view of one sample: the same on every machine."""
-    digest = hashlib.sha256(f"{seed}\0{view}\0{sample_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "little")
-
-
-def clip_indices(num_frames: int, sampling: ClipSampling, seed: int, clip: int = 0) -> tuple[int, ...]:
-    """Return the frames of a clip; a video that is too short repeats its last frame.
-
-    Args:
-        seed: of a random start.
-        clip: which of `sampling.clips` evenly spaced ones.
-
-    Raises:
-        DataError: the video has no frame.
-    """
-    if num_frames < 1:
-        raise DataError(f"clip: expected a video with frames, got {num_frames}.")
-    span = (sampling.frames - 1) * sampling.stride + 1
-    room = max(num_frames - span, 0)
-    if sampling.start == "random":
-        start = int(np.random.default_rng([seed, 0]).integers(room + 1))
-    elif sampling.start == "center":
-        start = room // 2
-    elif sampling.start == "even":
-        start = round(room * (clip + 0.5) / sampling.clips)
-    else:
-        start = 0
-    return tuple(min(start + i * sampling.stride, num_frames - 1) for i in range(sampling.frames))
 
 
 @frozen(kw_only=True)
@@ -92,12 +60,19 @@ def choose_window(frame: tuple[int, int], sampling: ClipSampling, seed: int) -> 
         return Window(top=top, left=left, height=h, width=w, size=size, flip=flip)
     if sampling.fit == "stretch":
         return Window(top=0.0, left=0.0, height=float(height), width=float(width), size=size, flip=flip)
-    margin = RANDOM_CROP_MARGIN if "random-crop" in sampling.augment else 1.0
-    scale = min(height / size[0], width / size[1]) / margin  # source pixels per target pixel
+    scale = _crop_scale(frame, sampling)
     h, w = size[0] * scale, size[1] * scale
     at = random.random(2) if "random-crop" in sampling.augment else np.array([0.5, 0.5])
     top, left = (height - h) * float(at[0]), (width - w) * float(at[1])
     return Window(top=top, left=left, height=h, width=w, size=size, flip=flip)
+
+
+def _crop_scale(frame: tuple[int, int], sampling: ClipSampling) -> float:
+    """Return how many pixels of the frame are one of the crop, as many at most as let the crop fit."""
+    largest = min(frame[0] / sampling.size[0], frame[1] / sampling.size[1])
+    if sampling.short_side:
+        return min(min(frame) / sampling.short_side, largest)
+    return largest / RANDOM_CROP_MARGIN if "random-crop" in sampling.augment else largest
 
 
 def _area_crop(height: int, width: int, random: np.random.Generator) -> tuple[float, float, float, float]:
@@ -122,8 +97,7 @@ def prepare(sample: Sample, sampling: ClipSampling, seed: int) -> Sample:
         from probe4d_datasets.colour import change_colours
 
         random = np.random.default_rng([seed, 2])
-        video = change_colours(placed.video, random, sampling.augment)
-        return Sample(id=placed.id, video=video, targets=placed.targets, provenance=placed.provenance)
+        return evolve(placed, video=change_colours(placed.video, random, sampling.augment))
     return placed
 
 
@@ -133,13 +107,27 @@ def apply_window(sample: Sample, window: Window) -> Sample:
     A point or box that ends up outside the picture is not visible or present.
     """
     frame = (sample.video.shape[1], sample.video.shape[2])
-    video = _resized(sample.video, window)
+    return evolve(sample, video=_resized(sample.video, window), targets=_placed(sample, window, frame))
+
+
+def place_targets(sample: Sample, sampling: ClipSampling, seed: int) -> Sample:
+    """Return the sample with its targets as `prepare` gives them, over a video without content.
+
+    Args:
+        seed: of the clip; of no effect without augmentation.
+    """
+    frame = (sample.video.shape[1], sample.video.shape[2])
+    window = choose_window(frame, sampling, seed)
+    nothing = np.broadcast_to(np.zeros((), np.uint8), (len(sample.video), *window.size, 3))
+    return evolve(sample, video=nothing, targets=_placed(sample, window, frame))
+
+
+def _placed(sample: Sample, window: Window, frame: tuple[int, int]) -> dict[str, Arrays]:
     transforms = {"points": _points, "boxes": _boxes, "depth": _depth, "pose": _pose}
-    targets = {
+    return {
         kind: transforms[kind](fields, window, frame) if kind in transforms else fields
         for kind, fields in sample.targets.items()
     }
-    return Sample(id=sample.id, video=video, targets=targets, provenance=sample.provenance)
 
 
 def _is_whole(window: Window, frame: tuple[int, int]) -> bool:

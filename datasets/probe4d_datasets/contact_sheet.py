@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,11 @@ def contact_sheet(sample: Sample, columns: int = COLUMNS) -> Image.Image:
         rows.append(_row_of_poses(sample, rows[0].width))
     head = _text_row(_headline(sample), rows[0].width)
     return _stack([head, *rows])
+
+
+def contact_sheets(samples: Sequence[Sample]) -> Image.Image:
+    """Return the sheets of samples, one above the other."""
+    return _stack([contact_sheet(sample) for sample in samples])
 
 
 def _headline(sample: Sample) -> str:

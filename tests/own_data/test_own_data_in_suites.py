@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from probe4d.errors import UsageError
-from probe4d.planning.clips import Clips, clips_of, open_dataset
+from probe4d.opening import open_dataset
+from probe4d.planning.clips import Clips, clips_of
 from probe4d.registry import Registry
 from probe4d.specs import ClipSampling, DataRef
 from probe4d.suites import parse

@@ -10,7 +10,8 @@ from PIL import Image
 
 from probe4d import registry
 from probe4d.builtin.playroom_specs import DATASETS
-from probe4d.commands import data
+from probe4d.commands import data, data_show
+from probe4d.commands.data_options import dataset_options
 from probe4d.contracts import Sample
 from probe4d.errors import DataError, NothingSelectedError, UsageError
 from probe4d_datasets.contact_sheet import contact_sheet
@@ -29,7 +30,7 @@ def _datasets(monkeypatch):
         fields = {"plugin": "probe4d", "distribution": "probe4d", "version": "0", "spec": known[name]}
         return registry.Entry(category=category, **fields)
 
-    monkeypatch.setattr(data, "find", find)
+    monkeypatch.setattr(data_show, "find", find)
 
 
 def show(*arguments):
@@ -84,7 +85,7 @@ def test_show_says_what_is_wrong(arguments, error, message):
 
 def test_settings_are_toml_values_words_and_parts_of_tables():
     given = ("size=[24, 32]", "cache=false", "textures=photo", 'rule={by = "file"}', "rule.share=0.5")
-    assert data._options(given) == {
+    assert dataset_options(None, given) == {
         "size": [24, 32],
         "cache": False,
         "textures": "photo",
@@ -94,7 +95,7 @@ def test_settings_are_toml_values_words_and_parts_of_tables():
 
 def test_an_empty_dataset_selects_nothing():
     with pytest.raises(NothingSelectedError, match="expected samples, got none"):
-        data._sample_id([], "0", "mine:train")
+        data_show._sample_id([], "0", "mine:train")
 
 
 def test_a_sheet_is_drawn_of_whatever_targets_there_are():

@@ -29,7 +29,7 @@ def _text(plan: Any) -> str:
     facts = plan.to_json()
     cells = [["backbone", "task", "protocol", "layer"]]
     cells += [[cell["backbone"], cell["task"], cell["protocol"], str(cell["layer"])] for cell in facts["cells"]]
-    sets = [["set", "data", "samples", "views", "layers", "bytes", "time"]]
+    sets = [["set", "data", "samples", "clips", "views", "layers", "bytes", "time"]]
     for one in facts["sets"]:
         features = one["backbone"] is not None
         sets.append(
@@ -37,6 +37,7 @@ def _text(plan: Any) -> str:
                 f"{one['backbone']} {one['digest'][:10]}" if features else f"targets {one['digest'][:10]}",
                 f"{one['dataset']}:{one['split']}",
                 str(one["samples"]),
+                str(one["clips"]),
                 str(one["views"]),
                 ", ".join(map(str, one["layers"] or one["kinds"])),
                 size_text(one["bytes"]) if features else "",

@@ -10,13 +10,14 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from probe4d.contracts import Dataset
 from probe4d.errors import NothingSelectedError, UsageError, did_you_mean
-from probe4d.registry import Entry, Registry, load_target, make
+from probe4d.opening import open_dataset, revision_of
+from probe4d.registry import Entry, Registry, load_target
+from probe4d.sampling import clip_places
 from probe4d.specs import ClipSampling, DataRef, DatasetSpec
 from probe4d.suites import Suite
 
-__all__ = ["Clips", "clips_of", "open_dataset"]
+__all__ = ["Clips", "clips_of"]
 
 
 @frozen(kw_only=True)
@@ -26,7 +27,9 @@ class Clips:
     Attributes:
         dataset: canonical name; `options` what it is opened with, as sorted pairs of name and JSON.
         version: of the distribution that reads it, with the dataset's own revision where it has one.
-        views: seed of each view of a sample.
+        views: seed of each view of a clip.
+        ids: of the clips; see `probe4d.sampling`.
+        samples: how many samples they are of.
     """
 
     dataset: str
@@ -36,6 +39,7 @@ class Clips:
     sampling: ClipSampling
     views: tuple[int, ...]
     ids: tuple[str, ...] = field(repr=False)
+    samples: int
 
     def arguments(self) -> dict[str, Any]:
         """Return what a unit needs to cut them, as plain JSON values; `ids` are the unit's own."""
@@ -63,6 +67,7 @@ def clips_of(
         limit: take the first so many samples only.
 
     Raises:
+        MissingRootError: the dataset needs a root and `roots` has none.
         UsageError: the dataset does not take an option of the suite.
         NothingSelectedError: the split is empty.
     """
@@ -72,32 +77,19 @@ def clips_of(
     if root is not None:
         options["root"] = root
     opened = open_dataset(entry, ref.split, options)
-    ids = tuple(opened.sample_ids()[:limit])
-    if not ids:
+    samples = opened.sample_ids()[:limit]
+    if not samples:
         raise NothingSelectedError(f"{entry.name}:{ref.split}: expected samples, got none.")
-    revision = getattr(opened, "revision", "")
     return Clips(
         dataset=entry.name,
         split=ref.split,
         options=_frozen(options),
-        version=" ".join(part for part in (entry.distribution, entry.version, str(revision)) if part),
+        version=revision_of(entry, opened),
         sampling=sampling,
         views=views,
-        ids=ids,
+        ids=tuple(clip_places(samples, sampling)),
+        samples=len(samples),
     )
-
-
-def open_dataset(entry: Entry, split: str, options: Mapping[str, Any]) -> Dataset:
-    """Return one split of a dataset.
-
-    Raises:
-        UsageError: it does not take an option.
-    """
-    try:
-        opened: Dataset = make(entry, split=split, **options)
-    except TypeError as error:
-        raise UsageError(f"{entry.name}: {error}. `probe4d info {entry.spec.name}` says what it is.") from error
-    return opened
 
 
 def _suite_options(suite: Suite, entry: Entry, split: str) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def _data(stored: StoredSet) -> dict[str, Any]:
         "version": clips.version,
         "options": clips.arguments()["data"]["options"],
         "clip": attrs.asdict(clips.sampling),
-        "samples": len(clips.ids),
+        "samples": clips.samples,
+        "clips": len(clips.ids),
         "views": len(clips.views),
         "features": stored.digest,
     }

@@ -50,7 +50,7 @@ class StoredSet:
 
     @property
     def rows(self) -> int:
-        """Samples times views."""
+        """Clips times views."""
         return len(self.clips.ids) * len(self.clips.views)
 
 

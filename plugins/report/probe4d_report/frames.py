@@ -11,8 +11,10 @@ from attrs import define, field
 
 from probe4d.contracts import Array, Dataset
 from probe4d.errors import DataError, Probe4dError
+from probe4d.opening import open_dataset
 from probe4d.records import Record
-from probe4d.registry import find, make
+from probe4d.registry import find
+from probe4d.sampling import clip_indices, clip_seed, sample_of
 from probe4d.specs import ClipSampling
 
 __all__ = ["FrameReader"]
@@ -46,18 +48,20 @@ class FrameReader:
         return self._problems.get(_key(record), "")
 
     def _read(self, key: str, record: Record, sample_id: str) -> Array:
-        from probe4d_datasets.clips import clip_indices, clip_seed, prepare
+        from probe4d_datasets.clips import prepare
 
         data = _data(record)
         if key not in self._datasets:
             entry = find("datasets", str(data["dataset"]))
             _check_version(f"{entry.distribution} {entry.version}", str(data.get("version", "")))
-            self._datasets[key] = make(entry, split=data["split"], **data["options"])
+            self._datasets[key] = open_dataset(entry, data["split"], data["options"])
         dataset = self._datasets[key]
         sampling = ClipSampling(**data["clip"])
-        seed = clip_seed(0, sample_id, 0)  # evaluation splits have one view, of seed 0
-        frames = clip_indices(dataset.num_frames(sample_id), sampling, seed)
-        return np.asarray(prepare(dataset.load(sample_id, frames), sampling, seed).video)
+        own_id = sample_of(sample_id, sampling)
+        number = 0 if own_id == sample_id else int(sample_id.rpartition("#")[2])
+        seed = clip_seed(0, own_id, number)  # evaluation splits have one view, of seed 0
+        frames = clip_indices(dataset.num_frames(own_id), sampling, seed, number)
+        return np.asarray(prepare(dataset.load(own_id, frames), sampling, seed).video)
 
 
 def _key(record: Record) -> str:

@@ -10,6 +10,8 @@ from attrs import define
 
 from probe4d.contracts import Array, Arrays, Layer
 from probe4d.errors import DataError
+from probe4d.sampling import sample_of
+from probe4d.specs import ClipSampling
 from probe4d.store import FeatureAddress, FeatureStore
 from probe4d_runners.protocols import FrozenProtocol
 
@@ -90,18 +92,20 @@ def _open(stored: Mapping[str, Any]) -> FeatureStore:
 
 
 def split_holdout(clips: Clips, fraction: float, seed: int) -> tuple[Array, Array]:
-    """Return training rows and held-out rows; all views of a sample are on one side.
+    """Return training rows and held-out rows; all clips and views of a sample are on one side.
 
     Raises:
         DataError: there are too few samples to hold one out.
     """
-    views = clips.features.views
-    samples = np.unique(clips.rows // views)
+    sampling = ClipSampling(**clips.features.description.address.clip)
+    names = np.array([sample_of(name, sampling) for name in clips.features.ids])
+    of_rows = np.unique(names, return_inverse=True)[1][clips.rows // clips.features.views]
+    samples = np.unique(of_rows)
     held = max(1, round(len(samples) * fraction))
     if held >= len(samples):
         raise DataError(f"{clips.features.url}: expected samples to train on beside {held} held out, got none.")
     chosen = np.random.Generator(np.random.PCG64([seed, 7])).permutation(samples)[:held]
-    out = np.isin(clips.rows // views, chosen)
+    out = np.isin(of_rows, chosen)
     return clips.rows[~out], clips.rows[out]
 
 
