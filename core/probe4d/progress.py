@@ -42,8 +42,8 @@ def describe(unit: Unit) -> str:
     arguments = unit.arguments
     name = unit.id.partition("-")[0]
     if "shard" in arguments:
-        whose = (arguments.get("backbone") or {}).get("name") or "targets"
-        data = arguments["data"]
+        whose = arguments["rows"].get("backbone", {"name": "targets"})["name"]
+        data = arguments["clips"]["data"]
         return f"{name} {whose} {data['dataset']}:{data['split']} shard {arguments['shard']}"
     if "task" in arguments:
         return f"{name} {arguments['backbone']} on {arguments['task']['name']}"

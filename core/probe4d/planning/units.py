@@ -62,7 +62,7 @@ class Sweep:
 
 
 def samples_per_shard(views: int) -> int:
-    """Return how many samples make a shard of about 64 rows."""
+    """Return how many clips make a shard of about 64 rows."""
     return max(1, ROWS_PER_SHARD // views)
 
 
@@ -79,17 +79,21 @@ def extract_units(stored: StoredSet, root: str, batch: int, max_broken: float) -
     arguments: dict[str, Any] = {
         "store": join(root, stored.digest),
         "address": stored.address.to_json(),
-        "samples": len(stored.clips.ids),
+        "samples": stored.clips.samples,
         "samples_per_shard": step,
         "max_broken": max_broken,
-        **stored.clips.arguments(),
+        "clips": stored.clips.arguments(),
+        "rows": _rows(stored, batch),
     }
-    if stored.backbone is not None:
-        arguments |= {"backbone": stored.backbone.ref.arguments(), "layers": list(stored.layers), "batch_size": batch}
-    else:
-        arguments |= {"kinds": list(stored.kinds), "target_settings": dict(stored.target_settings)}
     shards = math.ceil(len(stored.clips.ids) / step)
     return [_unit("extract", EXTRACT, {**arguments, "shard": shard}) for shard in range(shards)]
+
+
+def _rows(stored: StoredSet, batch: int) -> dict[str, Any]:
+    """Return what clips become: features of a backbone, or targets."""
+    if stored.backbone is None:
+        return {"kinds": list(stored.kinds), "target_settings": dict(stored.target_settings)}
+    return {"backbone": stored.backbone.ref.arguments(), "layers": list(stored.layers), "batch_size": batch}
 
 
 def probe_unit(sweep: Sweep, root: str, run: RunFolder, needs: Iterable[Unit]) -> Unit:

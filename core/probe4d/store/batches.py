@@ -7,7 +7,7 @@ import queue
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from attrs import frozen
@@ -19,8 +19,9 @@ from probe4d.store.description import layer_path, target_path
 if TYPE_CHECKING:
     from probe4d.store.reading import Reader
 
-__all__ = ["Batch", "BufferPool", "Loader", "read_ahead"]
+__all__ = ["Batch", "BufferPool", "Loader", "RowOrder", "made_ahead", "read_ahead"]
 
+Item = TypeVar("Item")
 ALIGNMENT = 64  # bytes; what jax on CPU takes over without a copy
 
 
@@ -75,15 +76,21 @@ def read_ahead(
     fields: Sequence[str],
     first: int = 0,
 ) -> Iterator[Batch]:
-    """Yield the batch of each group of rows, the next one read by a thread meanwhile.
-
-    An error of the thread is raised where its batch is due. Leaving the loop ends the thread.
-    """
+    """Yield the batch of each group of rows, the next one read by a thread meanwhile; see `made_ahead`."""
     pool = BufferPool()
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=1)
+    numbered = enumerate(rows_of_batches, first)
+    yield from made_ahead(_batch(reader, pool, step, rows, layers, fields) for step, rows in numbered)
+
+
+def made_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield the items, the next one made by a thread meanwhile.
+
+    An error of the thread is raised where its item is due. Leaving the loop ends the thread.
+    """
+    ready: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(maxsize=1)
     stop = threading.Event()
 
-    def put(item: Batch | BaseException | None) -> None:
+    def put(item: tuple[Item] | BaseException | None) -> None:
         while not stop.is_set():
             with contextlib.suppress(queue.Full):
                 ready.put(item, timeout=0.1)
@@ -91,13 +98,12 @@ def read_ahead(
 
     def work() -> None:
         try:
-            for step, rows in enumerate(rows_of_batches, first):
-                put(_batch(reader, pool, step, rows, layers, fields))
-                if stop.is_set():
-                    return
-        except BaseException as error:  # noqa: BLE001 - raised where the batch is due
+            while not stop.is_set():
+                put((next(items),))  # held by no name, or its memory could not serve for the next one
+        except StopIteration:
+            put(None)
+        except BaseException as error:  # noqa: BLE001 - raised where the item is due
             put(error)
-        put(None)
 
     thread = threading.Thread(target=work, name="probe4d-read-ahead", daemon=True)
     thread.start()
@@ -105,7 +111,7 @@ def read_ahead(
         while (item := ready.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
-            yield item
+            yield item[0]
             del item  # or the buffer would still be held while the next one is read
     finally:
         stop.set()
@@ -133,10 +139,43 @@ def _batch(
     )
 
 
-class Loader:
-    """Random batches of a fixed size. Iterating goes on where the last batch taken ended.
+class RowOrder:
+    """The rows of random batches: each epoch a permutation of the pool drawn from (seed, epoch).
 
-    Each epoch is a permutation of the pool drawn from (seed, epoch); batches run over its end into the next.
+    Batches run over an epoch's end into the next.
+    """
+
+    def __init__(self, pool: Array, batch_size: int, seed: int, step: int = 0) -> None:
+        if batch_size < 1 or step < 0 or seed < 0:
+            raise UsageError(f"loader: expected batch_size ≥ 1, step ≥ 0, seed ≥ 0, got {batch_size}, {step}, {seed}.")
+        if not len(pool):
+            raise UsageError("loader: expected at least one row to draw from, got none: all samples are left out.")
+        self.pool, self.batch_size, self.seed = pool, batch_size, seed
+        self._epoch: tuple[int, Array] | None = None
+
+    def rows(self, step: int) -> Array:
+        """Return the rows of a batch, from seed and step alone."""
+        size = len(self.pool)
+        start, stop = step * self.batch_size, (step + 1) * self.batch_size
+        parts = []
+        while start < stop:
+            epoch, inside = divmod(start, size)
+            taken = min(stop - start, size - inside)
+            parts.append(self.permutation(epoch)[inside : inside + taken])
+            start += taken
+        return np.concatenate(parts)
+
+    def permutation(self, epoch: int) -> Array:
+        """Return the pool in the order of an epoch."""
+        if self._epoch is None or self._epoch[0] != epoch:
+            # Raw bits of Philox are the same in every numpy; `Generator.permutation` is not promised to be.
+            bits = np.random.Philox(key=np.array([self.seed, epoch], np.uint64)).random_raw(len(self.pool))
+            self._epoch = epoch, self.pool[np.argsort(bits, kind="stable")]
+        return self._epoch[1]
+
+
+class Loader:
+    """Random batches of a fixed size in a `RowOrder`. Iterating goes on where the last batch taken ended.
 
     Attributes:
         step: number of the next batch.
@@ -154,36 +193,21 @@ class Loader:
         step: int = 0,
         steps: int | None = None,
     ) -> None:
-        if batch_size < 1 or step < 0 or seed < 0:
-            raise UsageError(f"loader: expected batch_size ≥ 1, step ≥ 0, seed ≥ 0, got {batch_size}, {step}, {seed}.")
-        if not len(pool):
-            raise UsageError("loader: expected at least one row to draw from, got none: all samples are left out.")
+        self._order = RowOrder(pool, batch_size, seed, step)
         self._reader = reader
-        self._pool = pool
-        self._batch_size = batch_size
-        self._seed = seed
         self._layers = layers
         self._fields = fields
         self._steps = steps
-        self._epoch: tuple[int, Array] | None = None
         self.step = step
 
     @property
     def state(self) -> dict[str, int]:
         """What a restart needs: `store.loader(…, **state)` goes on with the next batch."""
-        return {"seed": self._seed, "step": self.step}
+        return {"seed": self._order.seed, "step": self.step}
 
     def rows(self, step: int) -> Array:
         """Return the rows of a batch, from seed and step alone."""
-        size = len(self._pool)
-        start, stop = step * self._batch_size, (step + 1) * self._batch_size
-        parts = []
-        while start < stop:
-            epoch, inside = divmod(start, size)
-            taken = min(stop - start, size - inside)
-            parts.append(self._permutation(epoch)[inside : inside + taken])
-            start += taken
-        return np.concatenate(parts)
+        return self._order.rows(step)
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in read_ahead(self._reader, self._rows_from(self.step), self._layers, self._fields, self.step):
@@ -195,10 +219,3 @@ class Loader:
         while self._steps is None or step < self._steps:
             yield self.rows(step)
             step += 1
-
-    def _permutation(self, epoch: int) -> Array:
-        if self._epoch is None or self._epoch[0] != epoch:
-            # Raw bits of Philox are the same in every numpy; `Generator.permutation` is not promised to be.
-            bits = np.random.Philox(key=np.array([self._seed, epoch], np.uint64)).random_raw(len(self._pool))
-            self._epoch = epoch, self._pool[np.argsort(bits, kind="stable")]
-        return self._epoch[1]
