@@ -1,0 +1,1 @@
+"""Published datasets as entries of the registry, a module each."""

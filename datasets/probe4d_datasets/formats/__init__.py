@@ -1,0 +1,1 @@
+"""Readers of file formats that several datasets share: TFRecord, protobuf wire, PNG, pickles of arrays."""

@@ -1,0 +1,1 @@
+"""Kubric's MOVi datasets as TFDS stores them, and their point tracks."""
