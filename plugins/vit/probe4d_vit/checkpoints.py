@@ -7,24 +7,31 @@ knows, and keeps nothing twice in memory.
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import ml_dtypes
 import numpy as np
-import safetensors
 from attrs import frozen
 
 from probe4d.errors import DataError
 from probe4d_vit import positions
+from probe4d_vit.npz_file import NpzCheckpoint
+from probe4d_vit.safetensors_file import SafetensorsCheckpoint
 from probe4d_vit.table import Param, Tree, leaves
+from probe4d_vit.torch_file import TorchCheckpoint
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+
+log = logging.getLogger("probe4d")
+
+_TORCH_BEFORE_1_6 = bytes.fromhex("80028a0a6cfc9c46f920")  # a pickle of torch's magic number
+_ALIGNMENT = 64  # bytes; jax takes such arrays as they are, without a copy
 
 
 class Checkpoint(Protocol):
@@ -36,90 +43,13 @@ class Checkpoint(Protocol):
         """Return the names."""
         ...
 
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Return an array's shape, without reading it."""
+        ...
+
     def read(self, key: str, block: int | None = None) -> Array:
         """Return one array, or one block of a stacked one."""
         ...
-
-
-class NpzCheckpoint:
-    """A numpy `.npz`, opened with `allow_pickle=False`; an array is read when it is asked for."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        try:
-            with zipfile.ZipFile(self.path):  # np.load would leave a broken file open
-                pass
-            self._file = np.load(self.path, allow_pickle=False)
-        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-            raise DataError(f"{self.path}: expected an .npz of arrays, got {error}. Fetch or save it again.") from error
-        self._last: tuple[str, Array] | None = None
-
-    def keys(self) -> Iterable[str]:
-        return list(self._file.files)
-
-    def read(self, key: str, block: int | None = None) -> Array:
-        # The blocks of a stacked array are asked for one after the other: unpack it once.
-        if self._last is None or self._last[0] != key:
-            try:
-                array = np.asarray(self._file[key])
-            except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-                raise DataError(f"{self.path}: {key!r}: expected an array without pickle, got {error}.") from error
-            self._last = (key, array)
-        array = self._last[1]
-        if block is not None:
-            one: Array = array[block]
-            return one
-        self._last = None
-        return array
-
-
-class SafetensorsCheckpoint:
-    """A `.safetensors` file, or the `.safetensors.index.json` of a sharded one."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        if self.path.suffix == ".json":
-            self._shards = _read_index(self.path)
-        else:
-            self._shards = dict.fromkeys(_open_safetensors(self.path).keys(), self.path)
-        self._open: dict[Path, Any] = {}
-
-    def keys(self) -> Iterable[str]:
-        return list(self._shards)
-
-    def read(self, key: str, block: int | None = None) -> Array:
-        shard = self._shards[key]
-        if shard not in self._open:
-            self._open[shard] = _open_safetensors(shard)
-        file = self._open[shard]
-        try:
-            return np.asarray(file.get_tensor(key) if block is None else file.get_slice(key)[block])
-        except (safetensors.SafetensorError, IndexError) as error:
-            raise _unreadable(shard, f"{key!r}: {error}") from error
-
-
-def _open_safetensors(path: Path) -> Any:
-    try:
-        return safetensors.safe_open(path, framework="numpy")
-    except (safetensors.SafetensorError, OSError) as error:
-        raise _unreadable(path, str(error)) from error
-
-
-def _unreadable(path: Path, got: str) -> DataError:
-    return DataError(f"{path}: expected a readable safetensors file, got {got}. Fetch it again.")
-
-
-def _read_index(path: Path) -> dict[str, Path]:
-    try:
-        names = json.loads(path.read_text())["weight_map"]
-        if not all(isinstance(name, str) for name in names.values()):
-            raise TypeError("a shard that is no file name")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: expected an index with a weight_map, got {error!r}.") from error
-    away = sorted({name for name in names.values() if Path(name).name != name})
-    if away:
-        raise DataError(f"{path}: expected shards that lie beside the index, got {away[0]!r}.")
-    return {key: path.parent / name for key, name in names.items()}
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
@@ -134,12 +64,27 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     if path.suffix == ".json":
         return SafetensorsCheckpoint(path)
     with path.open("rb") as file:
-        head = file.read(9)
-    if head[:2] == b"PK" and path.suffix not in (".pth", ".pt", ".tar"):
-        return NpzCheckpoint(path)
+        head = file.read(len(_TORCH_BEFORE_1_6))
+    if head[:2] == b"PK":
+        return TorchCheckpoint(path) if _holds_a_pickle(path) else NpzCheckpoint(path)
     if head[8:9] == b"{":
         return SafetensorsCheckpoint(path)
-    raise DataError(f"{path}: expected an .npz or a safetensors file, got neither. Convert it to one of them.")
+    if head == _TORCH_BEFORE_1_6:
+        raise DataError(
+            f"{path}: expected the zip format that torch saves since 1.6, got the one before it. "
+            "Save it again: torch.save(torch.load(path, weights_only=True), new_path)."
+        )
+    raise DataError(
+        f"{path}: expected an .npz or a safetensors file, or one of torch.save, got none of them. Fetch it again."
+    )
+
+
+def _holds_a_pickle(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(name.endswith("data.pkl") for name in file.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return path.suffix in (".pth", ".pt", ".tar", ".bin")  # whose error says what is wrong
 
 
 def _same(array: Array) -> Array:
@@ -182,14 +127,16 @@ def load_params(
         DataError: a key is missing, has another shape, or is known to no rule.
     """
     keys = set(checkpoint.keys())
-    _refuse_unknown(checkpoint, keys, sources, depths, ignore)
+    ignored = check_keys(checkpoint, sources, depths=depths, ignore=ignore)
+    if ignored:
+        log.info("%s: %d keys ignored: %s", checkpoint.path, len(ignored), ", ".join(ignored))
     tree: Tree = {}
     for path, param in leaves(table):
         if path not in sources and param.init in positions.COMPUTED:
             _put(tree, path, positions.computed(str(param.init), param.shape))
             continue
         source = sources[path]
-        array = np.empty(param.shape, np.float32)
+        array = _empty(param.shape)
         if param.axes[0] == "layers":
             for block in range(param.shape[0]):
                 array[block] = _fetch(checkpoint, keys, source, param.shape[1:], block)
@@ -218,13 +165,25 @@ def _fetch(checkpoint: Checkpoint, keys: set[str], source: Source, shape: tuple[
     return array
 
 
-def _refuse_unknown(
-    checkpoint: Checkpoint,
-    keys: set[str],
-    sources: Mapping[str, Source],
-    depths: Mapping[str, int],
-    ignore: Iterable[str],
-) -> None:
+def _empty(shape: tuple[int, ...]) -> Array:
+    size = prod(shape) * 4
+    raw = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    array: Array = raw[start : start + size].view(np.float32).reshape(shape)
+    return array
+
+
+def check_keys(
+    checkpoint: Checkpoint, sources: Mapping[str, Source], *, depths: Mapping[str, int], ignore: Iterable[str] = ()
+) -> list[str]:
+    """Return the keys that a checkpoint holds beside the model's, all of them known to `ignore`.
+
+    Nothing but names is read; see `load_params` for the arguments.
+
+    Raises:
+        DataError: a key is known to no rule.
+    """
+    keys = set(checkpoint.keys())
     known: set[str] = set()
     for path, source in sources.items():
         stack = path.partition("blocks/")[0] + "blocks"
@@ -232,11 +191,16 @@ def _refuse_unknown(
     skip = re.compile("|".join(f"(?:{pattern})" for pattern in ignore) or r"(?!)")
     unknown = sorted(key for key in keys - known if not skip.match(key))
     if unknown:
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise DataError(
-            f"{checkpoint.path}: expected only keys of this model, got {', '.join(map(repr, unknown[:3]))}{more}. "
+            f"{checkpoint.path}: expected only keys of this model, got {_some(unknown)}. "
             "It is a checkpoint of another model or size."
         )
+    return sorted(keys - known)
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return ", ".join(map(repr, keys[:3])) + more
 
 
 def _put(tree: Tree, path: str, value: Any) -> None:

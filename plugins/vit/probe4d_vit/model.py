@@ -44,16 +44,19 @@ def apply(
     *,
     dtype: Any = None,
     kind: str | None = None,
+    bare: Sequence[bool] | None = None,
 ) -> tuple[Array, ...]:
     """Return features `(b, t', h'·w', d)` after each of the numbers of blocks that are asked for.
 
-    What follows the last of them is not computed. The final norm belongs to the last block.
+    What follows the last of them is not computed. The final norm belongs to the last block (and to
+    the last spatial one, where there are temporal ones).
 
     Args:
         params: as in `table.param_table`; blocks that are not needed may be missing.
         video: `(b, t, h, w, 3)`, normalised as the model wants it.
         dtype: see `compute_dtype`.
         kind: of attention, see `attention.choose`.
+        bare: for each of `blocks`, whether its final norm is left out; none by default.
 
     Raises:
         UsageError: a video of another size, or more blocks than there are.
@@ -66,12 +69,14 @@ def apply(
     whole = [config.depth] if temporal else []
     angles = _angles(config, grid)
     after = run_blocks(params["blocks"], tokens, [*spatial, *whole], config, kind, angles=angles)
+    found = {(count, True): to_features(x, grid, config) for count, x in after.items()}
     if config.depth in after and config.final_norm:
-        after[config.depth] = layer_norm(params["norm"], after[config.depth], config)
-    features = {count: to_features(x, grid, config) for count, x in after.items()}
+        found[config.depth, False] = to_features(layer_norm(params["norm"], after[config.depth], config), grid, config)
     if temporal:
-        features |= _over_time(params["temporal"], features[config.depth], temporal, config, kind)
-    return tuple(features[count] for count in blocks)
+        space = found.get((config.depth, False), found[config.depth, True])
+        found |= _over_time(params["temporal"], space, temporal, config, kind)
+    wanted = zip(blocks, bare or [False] * len(blocks), strict=True)
+    return tuple(found.get((count, without), found[count, True]) for count, without in wanted)
 
 
 def token_grid(shape: Sequence[int], config: VitConfig) -> Grid:
@@ -133,17 +138,21 @@ def to_features(tokens: Array, grid: Grid, config: VitConfig) -> Array:
 
 def _over_time(
     params: Params, features: Array, counts: Sequence[int], config: VitConfig, kind: str
-) -> dict[int, Array]:
-    """Return features after temporal blocks: each position of the grid is a sequence over time."""
+) -> dict[tuple[int, bool], Array]:
+    """Return features after temporal blocks, by number and whether the final norm is left out.
+
+    Each position of the grid is a sequence over time.
+    """
     b, t, k, d = features.shape
     x = features.transpose(0, 2, 1, 3).reshape(b * k, t, d)
     if config.has_table:
         x = x + params["position"].astype(x.dtype)
     after = run_blocks(params["blocks"], x, counts, config, kind)
+    tokens = {(config.depth + count, True): x for count, x in after.items()}
     if config.temporal_depth in after and config.final_norm:
-        after[config.temporal_depth] = layer_norm(params["norm"], after[config.temporal_depth], config)
-    back = {count: x.reshape(b, k, t, d).transpose(0, 2, 1, 3) for count, x in after.items()}
-    return {config.depth + count: x for count, x in back.items()}
+        normed = layer_norm(params["norm"], after[config.temporal_depth], config)
+        tokens[config.total_depth, False] = normed
+    return {key: x.reshape(b, k, t, d).transpose(0, 2, 1, 3) for key, x in tokens.items()}
 
 
 def run_blocks(
@@ -155,6 +164,7 @@ def run_blocks(
     *,
     angles: tuple[Array, Array] | None = None,
     remat: Callable[[Any], Any] | None = None,
+    unshard: Callable[[Params], Params] | None = None,
 ) -> dict[int, Array]:
     """Return the tokens after each number of blocks, by number.
 
@@ -165,6 +175,8 @@ def run_blocks(
         tokens: `(b, n, d)`.
         counts: numbers of blocks; 0 is the tokens as they come.
         remat: wraps the scanned step, as `jax.checkpoint` with a policy does.
+        unshard: makes the whole parameters of one block from its shards, inside the step, so that only
+            one block is ever whole.
 
     Raises:
         UsageError: more blocks than there are.
@@ -181,6 +193,8 @@ def run_blocks(
     def step(carry: tuple[Array, Array], each: tuple[Params, Array]) -> tuple[tuple[Array, Array], None]:
         x, buffer = carry
         params, slot = each
+        if unshard is not None:
+            params = unshard(params)
         x = block(params, x, config, kind, angles)
         if kept:
             buffer = lax.dynamic_update_index_in_dim(buffer, x, slot, 0)

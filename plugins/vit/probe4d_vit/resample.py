@@ -88,25 +88,37 @@ def _kernel(x: Array, axis: Axis) -> Array:
 def resample_table(table: Array, grid: Grid, rule: str) -> Array:
     """Return a position table `(t, h, w, d)` resized to another grid, as float32.
 
+    A jax array stays one, and the result is differentiable in it.
+
     Args:
         rule: one of `RULES`; `recompute` is the sinusoid of the new grid.
 
     Raises:
         UsageError: no such rule.
     """
-    table = np.asarray(table, np.float32)
-    if table.shape[:3] == grid:
+    if tuple(table.shape[:3]) == tuple(grid):
         return table
     if rule == "recompute":
         return positions.sinusoid(grid, table.shape[-1])
     if rule not in RULES:
         raise UsageError(f"resample: expected one of {', '.join(RULES)} or recompute, got {rule!r}.")
     time, space = RULES[rule]
-    out = np.asarray(table, np.float64)
+    on_host = isinstance(table, np.ndarray)
+    out = np.asarray(table, np.float64) if on_host else table
     for number, (axis, to) in enumerate(zip((time, space, space), grid, strict=True)):
         if out.shape[number] != to:
-            out = np.moveaxis(np.tensordot(matrix(out.shape[number], to, axis), out, (1, number)), 0, number)
+            weights = matrix(out.shape[number], to, axis)
+            if on_host:
+                out = np.moveaxis(np.tensordot(weights, out, (1, number)), 0, number)
+            else:
+                out = _on_device(out, weights, number)
     return out.astype(np.float32)
+
+
+def _on_device(table: Any, weights: Array, number: int) -> Any:
+    import jax.numpy as jnp
+
+    return jnp.moveaxis(jnp.tensordot(jnp.asarray(weights, jnp.float32), table, (1, number)), 0, number)
 
 
 def resample_params(params: Mapping[str, Any], config: VitConfig, grid: Grid) -> tuple[dict[str, Any], VitConfig]:
@@ -114,7 +126,7 @@ def resample_params(params: Mapping[str, Any], config: VitConfig, grid: Grid) ->
     new = evolve(config, grid=grid)
     out = dict(params)
     if config.has_table:
-        out["position"] = resample_table(params["position"], new.table_grid, config.resample)
+        out["position"] = resample_table(np.asarray(params["position"]), new.table_grid, config.resample)
         if "temporal" in params:
             over_time = np.asarray(params["temporal"]["position"])[:, None, None]
             over_time = resample_table(over_time, (grid[0], 1, 1), config.resample)
