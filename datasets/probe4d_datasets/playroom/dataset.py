@@ -124,10 +124,10 @@ class Playroom:
 
     def video(self, sample_id: str) -> npt.NDArray[np.uint8]:
         """Return the colours of a clip, `(t, h, w, 3)`, without a target: of the cache only these are read."""
-        scene = self.scene(sample_id)
+        index = self._index(sample_id)
         if self.cache and (video := self.clip_cache.read_video(sample_id)) is not None:
             return video
-        clip = self._render(scene, None)
+        clip = self._render(self._scene(index), None)
         if self.cache:
             self.clip_cache.write(sample_id, clip)
         return clip.video

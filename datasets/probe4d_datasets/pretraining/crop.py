@@ -52,4 +52,8 @@ def cut(video: Array, place: Place, out: Array) -> None:
         across, down = video.shape[2] / place.scaled[1], video.shape[1] / place.scaled[0]
         box = (place.left * across, place.top * down, (place.left + width) * across, (place.top + height) * down)
         crop = resize_pixels(video, box, (height, width))
-    out[...] = crop[:, :, ::-1] if place.flip else crop
+    if not place.flip:
+        out[...] = crop
+        return
+    for channel in range(3):  # at once, numpy would copy each pixel's three bytes by themselves: 4 times as slow
+        out[..., channel] = crop[:, :, ::-1, channel]
