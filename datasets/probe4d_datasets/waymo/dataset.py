@@ -1,0 +1,219 @@
+"""`waymo`: box tracks of one camera of the Waymo Open perception dataset, release 1 or 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, ClassVar
+
+import numpy as np
+
+from probe4d.contracts import Array, MissingPart, Sample
+from probe4d.errors import DataError, UsageError
+from probe4d_datasets.formats.items import ItemDataset
+from probe4d_datasets.formats.listing import list_folder
+from probe4d_datasets.own.images import read_colour, stack
+from probe4d_datasets.own.options import one_of
+from probe4d_datasets.resize import resize_pixels
+from probe4d_datasets.waymo.boxes import Placement, in_crop, pixel_tracks, select_tracks
+from probe4d_datasets.waymo.frames import CAMERAS, TYPES, CameraFrame, Segment
+from probe4d_datasets.waymo.options import area_share, count, size
+from probe4d_datasets.waymo.v1 import SegmentV1
+from probe4d_datasets.waymo.v2 import SegmentV2
+
+__all__ = ["Waymo"]
+
+V1 = re.compile(r"segment-(?P<context>.+?)(_with_camera_labels)?\.tfrecord")
+COMPONENTS = ("camera_image", "camera_box")
+
+
+class Waymo(ItemDataset):
+    """Segments of `<root>/<split>/segment-*.tfrecord` (v1) or `<root>/<split>/camera_{image,box}/*.parquet` (v2).
+
+    Frames are those of the recording, at 10 Hz; 5 Hz is a clip's `stride` of 2. Which tracks a sample
+    has is decided on the first of the frames that are loaded; `provenance["stages"]` tells what each
+    rule left out. Boxes are clipped to the frame; an object without a label in a frame, or wholly
+    outside of it, is absent there.
+
+    Args:
+        version: `v1` or `v2`; found by what lies there where it is not stated.
+        camera: `front`, `front_left`, `front_right`, `side_left` or `side_right`.
+        resize, crop: `[height, width]` that images are resized to, and of the middle that is cut out; None: not.
+        types: of `vehicle`, `pedestrian`, `cyclist`, `sign`; None takes every one.
+        min_area: of the first frame, as a share of it; None takes every size.
+        area: whether that is of the box `clipped` to the frame or of the `unclipped` one.
+        max_boxes: the largest so many; None takes every one.
+        tracks: `first`: those present in the first frame; `all`: those of the whole segment (no rule
+            by area or number then; v1 files are read whole).
+        missing_images: `error` refuses a clip with a frame whose image is missing; `black` shows none.
+    """
+
+    name: ClassVar[str] = "waymo"
+
+    def __init__(
+        self,
+        root: str | PathLike[str] | None = None,
+        split: str = "training",
+        *,
+        version: str | None = None,
+        camera: str = "front",
+        resize: Sequence[int] | None = (256, 384),
+        crop: Sequence[int] | None = (256, 256),
+        types: Sequence[str] | None = None,
+        min_area: float | None = 0.005,
+        area: str = "clipped",
+        max_boxes: int | None = 25,
+        tracks: str = "first",
+        missing_images: str = "error",
+    ) -> None:
+        super().__init__(root, split)
+        self.camera = one_of("waymo camera", camera, tuple(CAMERAS))
+        self.resize, self.crop = size("waymo resize", resize), size("waymo crop", crop)
+        if isinstance(types, str):
+            raise UsageError(f"waymo types: expected a list of {', '.join(TYPES.values())}, got {types!r}.")
+        self.types = None if types is None else tuple(one_of("waymo types", t, tuple(TYPES.values())) for t in types)
+        self.tracks = one_of("waymo tracks", tracks, ("first", "all"))
+        self.min_area = area_share("waymo min_area", min_area)
+        self.max_boxes = count("waymo max_boxes", max_boxes)
+        if self.tracks == "all":
+            self.min_area = self.max_boxes = None
+        self.area = one_of("waymo area", area, ("clipped", "unclipped"))
+        self.missing_images = one_of("waymo missing_images", missing_images, ("error", "black"))
+        stated = None if version is None else one_of("waymo version", version, ("v1", "v2"))
+        self._find(stated)
+
+    def _find(self, version: str | None) -> None:
+        """Fill ids and states from the names in the split's folder."""
+        here = list_folder(self.root, self.split) or {}
+        v1 = {m["context"]: name for name in sorted(here) if (m := V1.fullmatch(name))}
+        v2 = any(here.get(part) == "/" for part in COMPONENTS)
+        if version is None and v1 and v2:
+            raise DataError(f"{self.root.location(self.split)}: expected one release, got both. State `version`.")
+        self.version = version or ("v2" if v2 else "v1")
+        if self.version == "v1":
+            self._items = {context: (f"{self.split}/{name}",) for context, name in v1.items()}
+            self._states = {name: here[name] for name in v1.values()}
+        elif v2:
+            self._find_components()
+        if not self._items:
+            there = ", ".join(sorted(here)[:5]) or ", ".join(sorted(list_folder(self.root, "") or {})[:5]) or "nothing"
+            raise DataError(
+                f"{self.root.location(self.split)}: expected segment-*_with_camera_labels.tfrecord (v1) or folders "
+                f"camera_image and camera_box (v2), got {there}. Check the root and the split."
+            )
+
+    def _find_components(self) -> None:
+        parts = {part: list_folder(self.root, f"{self.split}/{part}") or {} for part in (*COMPONENTS, "vehicle_pose")}
+        files = {name for part in COMPONENTS for name in parts[part] if name.endswith(".parquet")}
+        for name in sorted(files):
+            paths = tuple(f"{self.split}/{part}/{name}" if name in parts[part] else "" for part in parts)
+            self._items[name.removesuffix(".parquet")] = paths
+        self._states = {f"{part}/{name}": state for part, there in parts.items() for name, state in there.items()}
+
+    def missing(self) -> Sequence[MissingPart]:
+        """Return the parquet files whose partner is there and they are not."""
+        if self.version == "v1":
+            return ()
+        return [
+            MissingPart(context, f"{self.split}/{part}/{context}.parquet", f"a {part} of this segment")
+            for context, paths in self._items.items()
+            for part, path in zip(COMPONENTS, paths, strict=False)
+            if not path
+        ]
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the release and every choice that the targets depend on."""
+        return {
+            "version": self.version,
+            "camera": self.camera,
+            "resize": None if self.resize is None else list(self.resize),
+            "crop": None if self.crop is None else list(self.crop),
+            "types": None if self.types is None else list(self.types),
+            "min_area": self.min_area,
+            "area": self.area,
+            "max_boxes": self.max_boxes,
+            "tracks": self.tracks,
+            "missing_images": self.missing_images,
+        }
+
+    def _segment(self, sample_id: str) -> Segment:
+        paths = self._items[sample_id]
+        if self.version == "v1":
+            return SegmentV1(self.root.location(paths[0]))
+        for part, path in zip(COMPONENTS, paths, strict=False):
+            if not path:
+                lost = self.root.location(f"{self.split}/{part}/{sample_id}.parquet")
+                raise DataError(f"{lost}: expected the {part} of the segment, which is not there. Fetch it.")
+        image, box, pose = (self.root.location(path) if path else None for path in paths)
+        return SegmentV2(str(image), str(box), pose)
+
+    def _length(self, sample_id: str) -> int:
+        return self._segment(sample_id).length()
+
+    def _load(self, sample_id: str, frames: list[int]) -> Sample:
+        segment, camera = self._segment(sample_id), CAMERAS[self.camera]
+        moments = sorted(set(frames))
+        read = dict(zip(moments, segment.read(moments, camera, images=True), strict=True))
+        clip = [read[frame] for frame in frames]
+        video, placement = self._video(clip, frames, f"{self.root.url}, {sample_id}, {self.camera}")
+        named = clip[:1] if self.tracks == "first" else segment.read(range(segment.length()), camera, images=False)
+        kinds = {name: box.type for frame in named for name, box in frame.boxes.items()}
+        ids = sorted(kinds)
+        boxes = in_crop(pixel_tracks(clip, ids), placement) / (placement.size[::-1] * 2)
+        clipped = boxes.clip(0.0, 1.0)
+        ruled = clipped if self.area == "clipped" else boxes
+        chosen = select_tracks(ids, ruled, [kinds[i] for i in ids], self.types, self.min_area, self.max_boxes)
+        kept = [ids[row] for row in chosen.rows]
+        provenance = {
+            "root": self.root.url,
+            "segment": sample_id,
+            "frames": frames,
+            "timestamps": [frame.timestamp for frame in clip],
+            "image": list(placement.image),
+            "ids": kept,
+            "types": [TYPES.get(kinds[name], "unknown") for name in kept],
+            "stages": [dict(stage) for stage in chosen.stages],
+            "unlabelled": _unlabelled(clip, frames),
+            "without_boxes": [number for number, frame in zip(frames, clip, strict=True) if not frame.boxes],
+            **self.facts(),
+        }
+        return Sample(
+            id=sample_id, video=video, targets={"boxes": _fields(clipped[chosen.rows])}, provenance=provenance
+        )
+
+    def _video(self, clip: Sequence[CameraFrame], frames: Sequence[int], where: str) -> tuple[Array, Placement]:
+        """Return the clip's frames, resized and cropped, and how."""
+        names = [f"{where}, frame {number}" for number in frames]
+        found = {name: read_colour(frame.image, name) for name, frame in zip(names, clip, strict=True) if frame.image}
+        for name in names:
+            if name not in found and (self.missing_images == "error" or not found):
+                raise DataError(
+                    f"{name}: expected an image, got none. Leave the clip out, or missing_images = 'black'."
+                )
+        black = np.zeros_like(next(iter(found.values())))
+        video = stack([found.get(name, black) for name in names], names)
+        placement = Placement((video.shape[1], video.shape[2]), self.resize, self.crop)
+        left, top, right, bottom = placement.window()
+        if min(left, top) < 0:
+            raise DataError(f"{where}: expected images of at least the crop {self.crop}, got {video.shape[1:3]}.")
+        if self.resize is None and self.crop is not None:
+            video = video[:, int(top) : int(top) + self.crop[0], int(left) : int(left) + self.crop[1]]
+        elif self.resize is not None:
+            video = resize_pixels(video, (left, top, right, bottom), placement.size)
+        return video, placement
+
+
+def _unlabelled(clip: Sequence[CameraFrame], frames: Sequence[int]) -> list[int] | None:
+    """Return the frames without labels (rather than with nothing to label); None where nothing tells them."""
+    if any(frame.labelled is None for frame in clip):
+        return None
+    return [number for number, frame in zip(frames, clip, strict=True) if not frame.labelled]
+
+
+def _fields(clipped: Array) -> dict[str, Array]:
+    """Return boxes (n, t, 4) = ymin xmin ymax xmax, zero where absent, and present (n, t)."""
+    with np.errstate(invalid="ignore"):
+        present = (clipped[..., 2] > clipped[..., 0]) & (clipped[..., 3] > clipped[..., 1])
+    boxes = np.where(present[..., None], clipped[..., [1, 0, 3, 2]], 0.0)
+    return {"boxes": boxes.astype(np.float32), "present": present}
