@@ -21,15 +21,15 @@ DATASETS = (
         summary="TAP-Vid-DAVIS: annotated point tracks on 30 real videos.",
         licence="CC-BY-4.0 (annotations); the videos' own, by DAVIS",
         access="no login; https://storage.googleapis.com/dm-tapnet/tapvid_davis.zip",
-        options={"set": "davis"},
+        options={"subset": "davis"},
         **SHARED,
     ),
     DatasetSpec(
         name="tapvid_rgb_stacking",
         summary="TAP-Vid-RGB-Stacking: exact point tracks on 50 videos of simulated robots.",
-        licence="CC-BY-4.0 (annotations); Apache-2.0 (simulated videos)",
+        licence="CC-BY-4.0",
         access="no login; https://storage.googleapis.com/dm-tapnet/tapvid_rgb_stacking.zip",
-        options={"set": "rgb_stacking"},
+        options={"subset": "rgb_stacking"},
         **SHARED,
     ),
     DatasetSpec(
@@ -37,7 +37,7 @@ DATASETS = (
         summary="TAP-Vid-Kinetics: annotated point tracks on about 1,150 YouTube videos, from pickles or the csv.",
         licence="CC-BY-4.0 (annotations); the videos' own, by their authors",
         access="tracks: https://storage.googleapis.com/dm-tapnet/tapvid_kinetics.zip; videos: Kinetics-700, yours to get",
-        options={"set": "kinetics"},
+        options={"subset": "kinetics"},
         **SHARED,
     ),
 )
