@@ -40,9 +40,10 @@ class ItemDataset(ABC):
     def _load(self, sample_id: str, frames: list[int]) -> Sample:
         """Return the sample at these frames, all of which exist, or raise DataError."""
 
+    @property
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
-        """Return every choice that the targets depend on, as plain JSON values."""
+        """Every choice that the targets depend on, as plain JSON values."""
 
     def sample_ids(self) -> Sequence[str]:
         """Return the ids, sorted by file and place in it."""
@@ -75,11 +76,26 @@ class ItemDataset(ABC):
         """Return which files of the split are not there."""
         return ()
 
+    def _unavailable(self) -> Mapping[str, str]:
+        """Return the samples whose files are not there, and why, by names alone."""
+        return {}
+
+    def coverage(self) -> Mapping[str, Any]:
+        """Return how many samples of the split have their files, and which lack which."""
+        lost = self._unavailable()
+        missing: dict[str, dict[str, Any]] = {}
+        for sample_id, reason in lost.items():
+            missing.setdefault(reason, {"count": 0, "ids": []})["ids"].append(sample_id)
+            missing[reason]["count"] += 1
+        total, there = len(self._items), len(self._items) - len(lost)
+        summary = f"{there:,} of {total:,} samples"
+        return {"total": total, "available": there, "missing": missing, "summary": summary}
+
     @property
     def revision(self) -> str:
         """A digest of the state of the files and of the choices, for the address of cached features."""
         lines = [f"{name} {state}" for name, state in sorted(self._states.items())]
-        return hashlib.sha256("\n".join([repr(sorted(self.facts().items())), *lines]).encode()).hexdigest()[:16]
+        return hashlib.sha256("\n".join([repr(sorted(self.facts.items())), *lines]).encode()).hexdigest()[:16]
 
     def _known(self, sample_id: str) -> None:
         if sample_id not in self._items:

@@ -89,8 +89,13 @@ class Movi(ItemDataset):
             for number, shard in lost.items()
         ]
 
+    def _unavailable(self) -> Mapping[str, str]:
+        shards = self.build.shards
+        return {name: "no shard" for name, place in self._items.items() if shards[place.shard].state is None}
+
+    @property
     def facts(self) -> Mapping[str, Any]:
-        """Return builder, version, and every choice that the targets depend on."""
+        """Builder, version, and every choice that the targets depend on."""
         return {
             "builder": self.build.builder,
             "config": self.build.config,
@@ -133,4 +138,4 @@ class Movi(ItemDataset):
         if "pose" in self.targets:
             made["pose"] = pose_of(record, frames, size, self.camera_model)
         provenance = {"root": self.root.url, "record": record.where, "video_name": record.video_name, "frames": frames}
-        return Sample(id=sample_id, video=video, targets=made, provenance={**provenance, **self.facts()})
+        return Sample(id=sample_id, video=video, targets=made, provenance={**provenance, **self.facts})

@@ -122,8 +122,12 @@ class Waymo(ItemDataset):
             if not path
         ]
 
+    def _unavailable(self) -> Mapping[str, str]:
+        return {part.id: f"no {part.expected.split('/')[-2]}" for part in self.missing()}
+
+    @property
     def facts(self) -> Mapping[str, Any]:
-        """Return the release and every choice that the targets depend on."""
+        """The release and every choice that the targets depend on."""
         return {
             "version": self.version,
             "camera": self.camera,
@@ -176,7 +180,7 @@ class Waymo(ItemDataset):
             "stages": [dict(stage) for stage in chosen.stages],
             "unlabelled": _unlabelled(clip, frames),
             "without_boxes": [number for number, frame in zip(frames, clip, strict=True) if not frame.boxes],
-            **self.facts(),
+            **self.facts,
         }
         return Sample(
             id=sample_id, video=video, targets={"boxes": _fields(clipped[chosen.rows])}, provenance=provenance

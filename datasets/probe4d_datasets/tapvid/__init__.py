@@ -1,0 +1,1 @@
+"""The TAP-Vid evaluation sets: DAVIS, RGB-Stacking and Kinetics."""
