@@ -9,13 +9,13 @@ from attrs import field, frozen
 
 from probe4d.contracts import Dataset, Sample
 from probe4d.errors import DataError, UsageError
+from probe4d_datasets.own.options import fraction
 
 __all__ = ["Coverage"]
 
 
 def _fraction(_: Any, attribute: Any, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise UsageError(f"{attribute.name}: expected a fraction from 0 to 1, got {value!r}.")
+    fraction(attribute.name, value)
 
 
 @frozen(kw_only=True)

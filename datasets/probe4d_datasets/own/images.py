@@ -14,7 +14,7 @@ from probe4d.errors import DataError, MissingExtraError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["read_colour", "read_depth", "stack"]
+__all__ = ["read_colour", "read_depth", "read_grey16", "stack"]
 
 # What Pillow raises on files that are not what they say.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Warning)
@@ -35,10 +35,26 @@ def read_depth(content: bytes, where: str, scale: float) -> npt.NDArray[np.float
     Raises:
         DataError: it is no image, or not of 16-bit grey.
     """
+    return np.asarray(_grey(content, where).astype(np.float64) / scale, np.float32)
+
+
+def read_grey16(content: bytes, where: str) -> npt.NDArray[np.uint16]:
+    """Return a 16-bit grey image, `(h, w)`.
+
+    Raises:
+        DataError: it is no image, or not of 16-bit grey.
+    """
+    values = _grey(content, where)
+    if values.size and not 0 <= values.min() <= values.max() < 1 << 16:
+        raise DataError(f"{where}: expected 16-bit grey values, got up to {values.max()}.")
+    return values.astype(np.uint16)
+
+
+def _grey(content: bytes, where: str) -> npt.NDArray[Any]:
     image = _open(content, where, lambda image: image.copy())
     if not image.mode.startswith("I"):
         raise DataError(f"{where}: expected a 16-bit grey image, got mode {image.mode!r}. Store depth as 16-bit PNG.")
-    return np.asarray(np.asarray(image).astype(np.float64) / scale, np.float32)
+    return np.asarray(image)
 
 
 def stack(images: list[npt.NDArray[Any]], names: list[str]) -> npt.NDArray[Any]:

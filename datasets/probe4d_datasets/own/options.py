@@ -9,7 +9,7 @@ import attrs
 
 from probe4d.errors import UsageError, did_you_mean
 
-__all__ = ["one_of", "positive", "settings"]
+__all__ = ["fraction", "one_of", "positive", "settings"]
 
 T = TypeVar("T")
 
@@ -56,4 +56,15 @@ def positive(where: str, value: Any) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise UsageError(f"{where}: expected a number above 0, got {value!r}.")
+    return float(value)
+
+
+def fraction(where: str, value: Any) -> float:
+    """Return a number from 0 to 1.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UsageError(f"{where}: expected a fraction from 0 to 1, got {value!r}.")
     return float(value)

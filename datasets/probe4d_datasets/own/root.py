@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -26,7 +28,10 @@ STATE_KEYS = (
     "updated",
     "ETag",
     "etag",
+    "state",
 )
+# What reading a member of a broken archive raises.
+BROKEN_ARCHIVE = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError)
 CACHES = ("simplecache", "filecache", "blockcache", "cached")
 
 
@@ -56,6 +61,50 @@ class Root:
         prefix = path.strip("/")
         names = (name.strip("/").removeprefix(prefix).strip("/") for name in found)
         return tuple(sorted(self._inside(name) for name in names if not _hidden(name)))
+
+    def names(self, folder: str = "") -> tuple[str, ...]:
+        """Return what lies directly in a folder under the root, sorted; folders end with `/`.
+
+        Where there is no such folder, it is empty. Hidden names are left out.
+        """
+        if base := local_path(self.url):
+            try:
+                with os.scandir(os.path.join(base, folder)) as entries:
+                    found = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+            except (FileNotFoundError, NotADirectoryError):
+                return ()
+            except OSError as error:
+                raise DataError(f"{self.url}/{folder}: expected a folder, got {error.strerror}.") from error
+        else:
+            fs, path = filesystem(self.url)
+            inner = "/".join(part for part in (path.rstrip("/"), folder.strip("/")) if part)
+            try:
+                listed = fs.ls(inner, detail=True)
+            except (OSError, ValueError, KeyError):
+                return ()
+            found = [
+                item["name"].rstrip("/").rpartition("/")[2] + ("/" if item["type"] == "directory" else "")
+                for item in listed
+                if item["name"].strip("/") != inner.strip("/")
+            ]
+        return tuple(sorted(name for name in found if not _hidden(name)))
+
+    def state(self, path: str) -> str:
+        """Return what changes when a file does: its size and whatever time or tag its place keeps of it.
+
+        Raises:
+            DataError: there is no such file.
+        """
+        where = self.location(path)
+        try:
+            if local := local_path(where):
+                stat = os.stat(local)
+                return f"{stat.st_size} {stat.st_mtime_ns}"
+            fs, inner = filesystem(where)
+            info = fs.info(inner)
+        except (OSError, KeyError) as error:
+            raise DataError(f"{where}: expected a readable file, got {type(error).__name__}: {error}.") from error
+        return " ".join(str(info.get(key, "")) for key in STATE_KEYS)
 
     def states(self) -> dict[str, str]:
         """Return, by path, what changes when a file does: its size and whatever time or tag its place keeps of it."""
@@ -109,6 +158,22 @@ class Root:
             with open_binary(self.location(path)) as file:
                 contents.append(file.read())
         return contents
+
+    def read_up_to(self, path: str, limit: int) -> bytes:
+        """Return the content of a file that has no more than so many bytes.
+
+        Raises:
+            DataError: it is missing, broken, leaves the root or is longer; no more than that is unpacked.
+        """
+        where = self.location(path)
+        with open_binary(where) as file:
+            try:
+                content = file.read(limit + 1)
+            except BROKEN_ARCHIVE as error:
+                raise DataError(f"{where}: expected a whole file, got {type(error).__name__}: {error}.") from error
+        if len(content) > limit:
+            raise DataError(f"{where}: expected at most {limit:,} bytes, got more. Is it this file?")
+        return content
 
     def read_text(self, path: str) -> str:
         """Return a text file under the root, as UTF-8.

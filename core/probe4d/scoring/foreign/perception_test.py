@@ -20,7 +20,7 @@ from probe4d.scoring.files import digest_file, read_text
 from probe4d.scoring.source import Limits, Source, as_array, check_array_size, check_ids, fail
 from probe4d.scoring.strict_json import parse_json
 
-__all__ = ["open_boxes", "open_points"]
+__all__ = ["PerceptionTest", "open_boxes", "open_points"]
 
 
 def open_points(path: str, *, role: Role, limits: Limits, **_: Any) -> Source:
@@ -29,7 +29,7 @@ def open_points(path: str, *, role: Role, limits: Limits, **_: Any) -> Source:
     Raises:
         DataError: it is no such JSON.
     """
-    return PerceptionTest(path, role, limits, "point_tracking")
+    return PerceptionTest(path, _document(path, limits), role, limits, "point_tracking")
 
 
 def open_boxes(path: str, *, role: Role, limits: Limits, **_: Any) -> Source:
@@ -38,17 +38,21 @@ def open_boxes(path: str, *, role: Role, limits: Limits, **_: Any) -> Source:
     Raises:
         DataError: it is no such JSON.
     """
-    return PerceptionTest(path, role, limits, "object_tracking")
+    return PerceptionTest(path, _document(path, limits), role, limits, "object_tracking")
+
+
+def _document(path: str, limits: Limits) -> dict[str, Any]:
+    document = parse_json(path, read_text(path, limits.text_bytes))
+    if not isinstance(document, dict):
+        fail(path, "an object {video: tracks}", type(document).__name__)
+    return document
 
 
 class PerceptionTest(Source):
-    """One JSON document; the official one with all points of the benchmark has 11 MB zipped."""
+    """One JSON document `{video: annotations}`; the official one with all points has 11 MB zipped."""
 
-    def __init__(self, path: str, role: Role, limits: Limits, key: str) -> None:
+    def __init__(self, path: str, document: Mapping[str, Any], role: Role, limits: Limits, key: str) -> None:
         self.name = path
-        document = parse_json(path, read_text(path, limits.text_bytes))
-        if not isinstance(document, dict):
-            fail(path, "an object {video: tracks}", type(document).__name__)
         self.ids = check_ids(path, document)
         self.meta = _meta(key, role)
         self._document = document
