@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from probe4d.errors import MissingExtraError, UsageError
+from probe4d.errors import UsageError
 from probe4d_datasets.pretraining.batches import Batches
 from probe4d_datasets.pretraining.config import ClipData
 from probe4d_datasets.pretraining.health import Health
+from probe4d_datasets.pretraining.reader import Reader
 from probe4d_datasets.pretraining.sources import ClipSource, open_source
-from probe4d_datasets.pretraining.workers import parse_flags, watch_parent
 
 __all__ = ["ClipStream", "open_stream"]
 
@@ -53,7 +53,7 @@ class ClipStream(Iterator[dict[str, Any]]):
         self._share = share
         self._position = 0  # examples of all processes that were handed out
         self._health = Health()
-        self._reader: Any = None
+        self._reader: Reader | None = None
         self.wait_seconds = 0.0
 
     def __iter__(self) -> ClipStream:
@@ -66,16 +66,23 @@ class ClipStream(Iterator[dict[str, Any]]):
             DataError: too many videos are broken by now; the message names some.
         """
         began = time.perf_counter()
-        if self._reader is None:
-            self._reader = _reader(Batches(self._source, self._data, self._share, self._position), self._data)
-        batch = next(self._reader)
+        batch = self._read()
         skips = batch.pop("skips")
         self._health = self._health.after(len(batch["ids"]), skips)
         self._position += self._data.batch_size
         self.wait_seconds += time.perf_counter() - began
         if skips:
             self._health.require(self._data.max_broken, len(self._source))
-        return dict(batch)
+        return batch
+
+    def _read(self) -> dict[str, Any]:
+        if self._reader is None:
+            self._reader = Reader(Batches(self._source, self._data, self._share, self._position), self._data)
+        try:
+            return next(self._reader)
+        except BaseException:
+            self.close()  # Grain would go on after the batch that failed
+            raise
 
     def get_state(self) -> bytes:
         """Return where the stream is, as JSON: after the last batch that was returned.
@@ -122,22 +129,6 @@ class ClipStream(Iterator[dict[str, Any]]):
     def _identity(self) -> dict[str, Any]:
         fields = {name: getattr(self._data, name) for name in FIELDS}
         return {**fields, "size": list(self._data.size), "videos": len(self._source), "list": self._source.identity()}
-
-
-def _reader(batches: Batches, data: ClipData) -> Any:
-    """Return Grain's iterator over the batches, which has some of them ready."""
-    try:
-        import grain
-    except ImportError as error:
-        raise MissingExtraError("clips: expected Grain, which is missing. pip install 'probe4d[train]'") from error
-    # A batch is one element of Grain's: its buffers then count batches, and no example is copied to be stacked.
-    elements = grain.MapDataset.source(batches)
-    if not data.workers:
-        return iter(elements.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=data.ahead)))
-    parse_flags()
-    inline = elements.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
-    options = grain.MultiprocessingOptions(num_workers=data.workers, per_worker_buffer_size=data.ahead)
-    return iter(inline.mp_prefetch(options, worker_init_fn=watch_parent()))
 
 
 def _parsed(state: bytes) -> dict[str, Any]:
