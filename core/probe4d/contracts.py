@@ -58,6 +58,8 @@ class Dataset(Protocol):
     def load(self, sample_id: str, frames: Sequence[int] | None = None) -> Sample:
         """Return the sample, or only the frames named (in that order, repeats allowed).
 
+        Which points are asked for, and which boxes count, may hang on the first of the frames.
+
         Raises:
             DataError: the item is missing or broken; it costs itself and is counted.
         """
@@ -86,10 +88,15 @@ class DatasetExtras(Protocol):
         """Which state of the files this is; it belongs to the address of cached features."""
         ...
 
+    @property
     def facts(self) -> Mapping[str, Any]:
-        """Return what a record has to say of the data besides its options, as plain JSON values.
+        """What a record says of the data, as plain JSON values; `metric: False`: its lengths have no unit."""
+        ...
 
-        `metric: False` says that lengths have no unit.
+    def coverage(self) -> Mapping[str, Any]:
+        """Return what of the published data is there: `total`, `available`, and `missing` by reason.
+
+        `missing` is `{reason: {"count": n, "ids": […]}}`; `summary` says it in words.
         """
         ...
 

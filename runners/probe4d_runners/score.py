@@ -18,9 +18,9 @@ from probe4d.records import RunFolder
 from probe4d.registry import find
 from probe4d.scoring import Score, score
 from probe4d.specs import MetricValue
-from probe4d_runners.probing.data import Clips, open_clips
+from probe4d_runners.probing.data import Clips, open_targets
 from probe4d_runners.probing.files import write_samples
-from probe4d_runners.targets import training_targets
+from probe4d_runners.targets import NOTHING_ASKED, training_targets
 
 __all__ = ["score_cells"]
 
@@ -48,7 +48,7 @@ def score_cells(
     """
     folder = RunFolder(Path(run))
     found = _read_sweep(Path(sweep), probe)
-    scorer = _Scorer(folder, Path(sweep), task, protocol, sets)
+    scorer = _Scorer(folder, Path(sweep), task, protocol, sets, found["targets"].get("holdout"))
     values = {}
     for layer in layers:
         started = time.perf_counter()
@@ -107,25 +107,24 @@ class _Scorer:
         task: Mapping[str, Any],
         protocol: Mapping[str, Any],
         sets: Mapping[str, Mapping[str, Any]],
+        holdout: Mapping[str, str] | None,
     ) -> None:
         self.kind, self.metrics = task["kind"], tuple(task["metrics"])
         metric, _, self.value = task["primary"].rpartition(".")
         self.way = next(one for one in find("metrics", metric).spec.values if one.name == self.value)
         self._made = training_targets(self.kind)
         self.options = dict(self._made.score_options)
-        self.select_on = protocol["settings"]["select_on"]
         self.nothing_asked: list[dict[str, str]] = []
         self._sweep, self._sets = sweep, sets
-        name = escape(f"{task['name']}~{protocol['name']}")
-        self.targets = self._written(run.path / "targets" / f"{name}.npz", "evaluate_targets")
-        self._holdout: Path | None = None
-        if self.select_on == "holdout":
-            self._holdout = self._written(run.path / "targets" / f"{name}~train.npz", "train_targets")
+        self.targets = self._written(run, f"{task['name']}~{protocol['name']}")
+        self._holdout = holdout
 
-    def _written(self, file: Path, which: str) -> Path:
-        """Return the file of a split's targets, written once per run."""
-        clips = open_clips(self._sets[which], self._sets[which])
-        asked = list(_target_samples(clips, self._made, self.nothing_asked if which == "evaluate_targets" else []))
+    def _written(self, run: RunFolder, name: str) -> Path:
+        """Return the file of the evaluation split's targets, written once per run and set."""
+        stated = self._sets["evaluate_targets"]
+        clips = open_targets(stated)
+        asked = list(_target_samples(clips, self._made, self.nothing_asked))
+        file = run.path / "targets" / f"{escape(f'{name}~{clips.targets.digest[:12]}')}.npz"
         if not file.exists():
             write_samples(file, asked, self._made.file_meta("targets"))
         return file
@@ -137,14 +136,23 @@ class _Scorer:
         result = self._score(member["files"]["evaluate"], self.targets, resamples=1000)
         by = result
         if self._holdout is not None:
-            by = self._score(member["files"]["holdout"], self._holdout, resamples=0, missing="skip")
+            by = self._score(member["files"]["holdout"], self._file(self._holdout), resamples=0)
         return {**member, "score": result, "chosen_by": by.values.get(self.value)}
 
     def _score(self, stated: Mapping[str, str], targets: Path, **options: Any) -> Score:
+        predictions = self._file(stated)
+        return score(self.kind, str(predictions), str(targets), metrics=self.metrics, **{**self.options, **options})
+
+    def _file(self, stated: Mapping[str, str]) -> Path:
+        """Return a file of the sweep.
+
+        Raises:
+            DataError: it is another one, or none.
+        """
         file = self._sweep / stated["file"]
         if not file.is_file() or sha256_of(file) != stated["sha256"]:
-            raise DataError(f"{file}: expected the predictions of digest {stated['sha256'][:12]}…, got others or none.")
-        return score(self.kind, str(file), str(targets), metrics=self.metrics, **{**self.options, **options})
+            raise DataError(f"{file}: expected the file of digest {stated['sha256'][:12]}…, got another or none.")
+        return file
 
     def primary(self, chosen: Score) -> dict[str, Any]:
         """Return the number that stands for the cell."""
@@ -167,7 +175,7 @@ def _target_samples(
         own = {name: value[i] for name, value in targets.items()}
         fields = made.file_fields("targets", own, own)
         if fields is None:
-            nothing_asked.append({"id": sample_id, "reason": "nothing is visible on its first frame"})
+            nothing_asked.append({"id": sample_id, "reason": NOTHING_ASKED})
         else:
             yield sample_id, fields
 

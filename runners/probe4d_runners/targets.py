@@ -7,7 +7,7 @@ Each class is the `training` of a kind's spec; see `probe4d.contracts.TrainingTa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from probe4d.errors import DataError, UsageError, did_you_mean
 from probe4d.registry import find, load_target
 from probe4d.specs import ClipSampling
 
-__all__ = ["relative_pose", "stack_targets", "target_shapes", "training_targets"]
+__all__ = ["evaluated_fields", "relative_pose", "stack_targets", "target_shapes", "training_targets"]
+
+NOTHING_ASKED = "nothing is visible on its first frame"
 
 
 def training_targets(kind: str) -> TrainingTargets:
@@ -63,12 +65,43 @@ def target_shapes(
     return {name: (value.shape[1:], value.dtype.name) for name, value in rows.items()}
 
 
+def evaluated_fields(made: TrainingTargets, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
+    """Return the targets of an evaluation clip as a target file has them: only the rows that are asked for.
+
+    `track_ids` are the dataset's, or else the rows' places in the sample.
+
+    Raises:
+        DataError: it has no such targets, they cannot be stacked, or nothing is asked of it.
+    """
+    kind = str(made.file_meta("targets")["schema"]).split("/")[1]
+    if kind not in sample.targets:
+        has = ", ".join(sample.targets) or "none"
+        raise DataError(f"{sample.id}: expected targets of kind {kind!r}, got {has}.")
+    stacked = made.stack(sample, settings)
+    fields = made.file_fields("targets", stacked, stacked)
+    if fields is None:
+        raise DataError(f"{sample.id}: {NOTHING_ASKED}.")
+    if not isinstance(made, RowTargets):
+        return fields
+    rows = made.rows(sample, settings)
+    return {**fields, "track_ids": np.asarray(sample.targets[kind].get("track_ids", np.arange(rows.max() + 1)))[rows]}
+
+
 def _checked(kind: str, settings: Mapping[str, Any]) -> TrainingTargets:
     made = training_targets(kind)
     for name in settings:
         if name not in made.settings:
             raise UsageError(f"targets of {kind}: there is no setting {name!r}.{did_you_mean(name, made.settings)}")
     return made
+
+
+@runtime_checkable
+class RowTargets(Protocol):
+    """Targets of which a clip has many, in rows."""
+
+    def rows(self, sample: Sample, settings: Mapping[str, Any]) -> Array:
+        """Return which rows of the sample's own are stacked and count, in their order."""
+        ...
 
 
 class PointTargets:
@@ -79,6 +112,12 @@ class PointTargets:
 
     settings = ("tracks", "all")
     score_options: ClassVar[Mapping[str, Any]] = {}
+
+    def rows(self, sample: Sample, settings: Mapping[str, Any]) -> Array:
+        """Return the rows that are visible on the first frame, of those stacked."""
+        visible = np.asarray(sample.targets["points"]["visible"], bool)
+        chosen = _chosen_tracks(sample, visible, int(settings["tracks"]), bool(settings.get("all")))
+        return chosen[visible[chosen, 0]]
 
     def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
         """Return tracks, visible, query_points, mask and frame_size."""
@@ -128,14 +167,20 @@ class BoxTargets:
     # Rows of predictions are those of targets, by construction.
     score_options: ClassVar[Mapping[str, Any]] = {"match": "rows"}
 
+    def rows(self, sample: Sample, settings: Mapping[str, Any]) -> Array:
+        """Return the rows that are on the first frame and large enough there, the largest of them."""
+        fields = sample.targets["boxes"]
+        first = np.asarray(fields["boxes"], np.float32)[:, 0]
+        present = np.asarray(fields["present"], bool)[:, 0]
+        area = np.where(present, (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1]), -1.0)
+        chosen = np.flatnonzero(area >= settings.get("min_area", 0.0))
+        return np.sort(chosen[np.argsort(-area[chosen], kind="stable")][: int(settings["boxes"])])
+
     def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
         """Return boxes, present and mask."""
         fields = sample.targets["boxes"]
         boxes, present = np.asarray(fields["boxes"], np.float32), np.asarray(fields["present"], bool)
-        limit, first = int(settings["boxes"]), boxes[:, 0]
-        area = np.where(present[:, 0], (first[:, 2] - first[:, 0]) * (first[:, 3] - first[:, 1]), -1.0)
-        chosen = np.flatnonzero(area > settings.get("min_area", 0.0))
-        chosen = np.sort(chosen[np.argsort(-area[chosen], kind="stable")][:limit])
+        limit, chosen = int(settings["boxes"]), self.rows(sample, settings)
         out = np.zeros((limit, *boxes.shape[1:]), np.float32)
         seen, mask = np.zeros((limit, boxes.shape[1]), bool), np.zeros(limit, bool)
         n = len(chosen)

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 
 from probe4d.builtin.kinds_specs import KINDS
-from probe4d.errors import UsageError
-from probe4d.scoring.datasets import clip_frames
-from probe4d.specs import ClipSampling
 from probe4d.testing import check_kind
 
 FLOW_PLUGIN = """
@@ -239,16 +236,6 @@ def test_a_task_without_a_data_root_asks_for_it(site, task):
     done = site.run("score", "toy-points", *task[:2])
     assert (done.returncode, done.stdout) == (2, "")
     assert "--data-root: toy/toy-data needs it" in done.stderr
-
-
-def test_evaluation_clips_are_those_of_the_task():
-    assert clip_frames(ClipSampling(frames=3, stride=2, start="first"), 10) == [0, 2, 4]
-    assert clip_frames(ClipSampling(frames=3, stride=2, start="center"), 10) == [2, 4, 6]
-    assert clip_frames(ClipSampling(frames=4, stride=2, start="center"), 4) == [0, 2, 3, 3]
-    even = ClipSampling(frames=2, start="even", clips=4)
-    assert [clip_frames(even, 10, number)[0] for number in range(4)] == [1, 3, 5, 7]
-    with pytest.raises(UsageError, match="a start of first, center, even, got 'random'"):
-        clip_frames(ClipSampling(start="random"), 10)
 
 
 @pytest.mark.parametrize("spec", KINDS, ids=lambda spec: spec.name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from probe4d.contracts import Kind, MetaKey, Role
 from probe4d.errors import DataError, UsageError, did_you_mean
+from probe4d.scoring.asides import ABOUT
 
 __all__ = ["ROLES", "parse_options", "resolve", "stated_for"]
 
@@ -98,6 +99,8 @@ def _of_role(
     for key, value in own.items():
         if key == "schema":
             _check_schema(name, value, schema)
+        elif key == ABOUT:
+            continue
         elif key not in specs:
             listed = ", ".join(["schema", *specs])
             raise DataError(f"{name}: meta: expected keys of {listed}, got {key!r}.{did_you_mean(key, specs)}")

@@ -1,31 +1,66 @@
-"""Targets straight from a dataset: `probe4d score TASK --data-root URL`.
+"""Targets straight from a dataset: `probe4d score TASK --data-root URL`, and what `probe4d data check --dump` writes.
 
-They are the dataset's own, uncropped and at its resolution, on the frames of the task's evaluation clips.
-A task with several clips a video has a sample `<id>#<clip>` for each.
+They are those that a run scores against: of the task's evaluation clips, in the frame of the task (its crop, its
+size), the rows that the task asks for. A task with several clips a sample has one `<sample>#<clip>` for each.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from attrs import evolve, field, frozen
 
-from probe4d.contracts import Arrays, Dataset, Kind
+from probe4d.contracts import Arrays, Dataset, Kind, Sample
 from probe4d.errors import DataError, UsageError
-from probe4d.registry import Entry, find, make
+from probe4d.opening import open_dataset
+from probe4d.registry import Entry, find, load_target, make
+from probe4d.sampling import clip_indices, clip_places, clip_seed
 from probe4d.scoring.source import Source, check_ids, digest_arrays
 from probe4d.specs import ClipSampling
 
-__all__ = ["DatasetSource", "open_task"]
+__all__ = ["Asked", "Clip", "DatasetSource", "asked_by", "open_task"]
+
+EVALUATED = "probe4d_runners.targets:evaluated_fields"
+SETTINGS = "probe4d/frozen"  # the protocol whose settings say which rows are asked for
+
+
+@frozen(kw_only=True)
+class Asked:
+    """What is asked of the clips of a split.
+
+    Attributes:
+        sampling: how clips are cut; None for whole samples as they are.
+        settings: which rows count; see `TrainingTargets`.
+    """
+
+    kind: Entry
+    sampling: ClipSampling | None = None
+    settings: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True, eq=False)
+class Clip:
+    """A clip, and which frames of its sample it has."""
+
+    sample: Sample
+    frames: tuple[int, ...]
+
+
+def asked_by(task: Entry) -> Asked:
+    """Return what a task asks of its evaluation clips, by the settings of the paper's protocol."""
+    settings = make(find("protocols", SETTINGS)).target_settings("evaluate")
+    kind = find("kinds", task.spec.kind)
+    return Asked(kind=kind, sampling=task.spec.evaluate_clip, settings=settings.get(kind.spec.name, {}))
 
 
 def open_task(task: Entry, kind: Kind, data_root: str | None) -> Source:
     """Return the targets of the task's evaluation data, on its evaluation clips.
 
     Raises:
-        UsageError: the dataset needs a root and none is given, or the clips are not fixed.
+        UsageError: the dataset needs a root and none is given.
     """
     reference = task.spec.evaluate
     dataset = find("datasets", reference.dataset)
@@ -36,12 +71,12 @@ def open_task(task: Entry, kind: Kind, data_root: str | None) -> Source:
         )
     if data_root is not None:
         options["root"] = data_root
-    opened: Dataset = make(dataset, split=reference.split, **options)
-    return DatasetSource(f"{dataset.name}/{reference.split}", opened, kind, task)
+    opened = open_dataset(dataset, reference.split, options)
+    return DatasetSource(f"{dataset.name}/{reference.split}", opened, kind, asked_by(task))
 
 
 class DatasetSource(Source):
-    """The dataset's samples, each on the frames of its evaluation clip.
+    """The targets of a dataset's clips.
 
     Attributes:
         tolerant: a sample that cannot be read is left out and named; it does not end the run.
@@ -49,47 +84,22 @@ class DatasetSource(Source):
 
     tolerant = True
 
-    def __init__(self, name: str, dataset: Dataset, kind: Kind, task: Entry) -> None:
+    def __init__(self, name: str, dataset: Dataset, kind: Kind, asked: Asked, limit: int | None = None) -> None:
         self.name = name
-        self._dataset = dataset
-        self._kind = kind
-        self._kind_name = str(task.spec.kind).rpartition("/")[2]
-        self._clip: ClipSampling = task.spec.evaluate_clip
-        self._places = _clips(check_ids(name, dataset.sample_ids()), self._clip)
+        self._dataset, self._kind, self._asked = dataset, kind, asked
+        spec = asked.kind.spec
+        self._kind_name = spec.name
+        self._training = load_target(spec.training, asked.kind.name)() if spec.training else None
+        samples = check_ids(name, list(dataset.sample_ids())[:limit])
+        sampling = asked.sampling
+        self._places = clip_places(samples, sampling) if sampling else {one: (one, 0) for one in samples}
         self.ids = check_ids(name, self._places)
         self._total = hashlib.sha256()
-        self.meta = self._first_meta()
-
-    def _first_meta(self) -> dict[str, Any]:
-        for sample_id in self.ids:
-            try:
-                return self._targets(sample_id)[1]
-            except DataError:
-                continue  # `load` will name it
-        raise DataError(f"{self.name}: expected at least one sample that can be read, got none.")
-
-    def _targets(self, sample_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        own_id, clip = self._places[sample_id]
-        frames = clip_frames(self._clip, self._dataset.num_frames(own_id), clip)
-        sample = self._dataset.load(own_id, frames)
-        if self._kind_name not in sample.targets:
-            got = ", ".join(sample.targets) or "none"
-            raise DataError(
-                f"{self.name}: sample {sample_id!r}: expected targets of kind {self._kind_name}, got {got}."
-            )
-        own = {name: np.asarray(value) for name, value in sample.targets[self._kind_name].items()}
-        meta: dict[str, Any] = {}
-        if hasattr(self._kind, "from_dataset"):
-            fields, stated = self._kind.from_dataset(own, sample.video.shape[1:3])
-            own, meta = dict(fields), dict(stated)
-        if "frame_ids" in self._kind.fields("targets"):
-            # Predictions of the whole video may then say which of its frames are these.
-            own.setdefault("frame_ids", np.asarray(frames))
-        return own, meta
+        self.meta = self._stated()
 
     def load(self, sample_id: str) -> Arrays:
-        """Return the targets of one sample."""
-        arrays = self._targets(sample_id)[0]
+        """Return the targets of one clip."""
+        arrays = self.targets(self.clip(sample_id))
         digest_arrays(self._total, sample_id, arrays)
         return arrays
 
@@ -97,29 +107,76 @@ class DatasetSource(Source):
         """Return the sha256 over the targets that were loaded, in order; see `digest_arrays`."""
         return self._total.hexdigest()
 
+    def readable(self, sample_id: str) -> bool:
+        """Say whether a clip has targets, without adding them to the digest."""
+        try:
+            self.targets(self.clip(sample_id))
+        except DataError:
+            return False
+        return True
 
-def _clips(sample_ids: Sequence[str], clip: ClipSampling) -> dict[str, tuple[str, int]]:
-    """Return each clip's id with the sample and the number of the clip in it."""
-    if clip.start != "even" or clip.clips == 1:
-        return {sample_id: (sample_id, 0) for sample_id in sample_ids}
-    return {f"{sample_id}#{number}": (sample_id, number) for sample_id in sample_ids for number in range(clip.clips)}
+    def clip(self, clip_id: str, *, pixels: bool = False) -> Clip:
+        """Return a clip in the frame of the task.
 
+        Args:
+            pixels: with the video; without, there is a video of the same shape and no content.
 
-def clip_frames(clip: ClipSampling, length: int, number: int = 0) -> Sequence[int]:
-    """Return the frames of an evaluation clip; one that is longer than its video repeats the last frame.
+        Raises:
+            DataError: it is missing or broken.
+        """
+        own_id, number = self._places[clip_id]
+        length, sampling = self._dataset.num_frames(own_id), self._asked.sampling
+        if sampling is None:
+            return Clip(sample=self._dataset.load(own_id), frames=tuple(range(length)))
+        seed = clip_seed(0, own_id, number)
+        frames = clip_indices(length, sampling, seed, number)
+        place = load_target(f"probe4d_datasets.clips:{'prepare' if pixels else 'place_targets'}")
+        loaded = evolve(self._dataset.load(own_id, frames), id=clip_id)
+        return Clip(sample=place(loaded, sampling, seed), frames=frames)
 
-    Args:
-        length: frames of the video.
-        number: which of `clip.clips` evenly spaced ones.
+    def targets(self, clip: Clip) -> Arrays:
+        """Return the targets of a clip as a target file has them.
 
-    Raises:
-        UsageError: the clip has no fixed start.
-    """
-    room = max(0, length - (clip.frames - 1) * clip.stride - 1)
-    starts = {"first": 0, "center": room // 2, "even": round(room * (number + 0.5) / clip.clips)}
-    if clip.start not in starts:
-        raise UsageError(
-            f"evaluation clip: expected a start of {', '.join(starts)}, got {clip.start!r}. "
-            "Export the targets of your clips to a file, and score against it."
-        )
-    return [min(starts[clip.start] + i * clip.stride, length - 1) for i in range(clip.frames)]
+        Raises:
+            DataError: it has none of the kind, or nothing is asked of it.
+        """
+        sample = clip.sample
+        if self._training is not None and self._asked.sampling is not None:
+            fields = dict(load_target(EVALUATED)(self._training, sample, self._asked.settings))
+        else:
+            fields = dict(self._as_they_are(sample)[0])
+        if "frame_ids" in self._kind.fields("targets"):
+            # Predictions of the whole video may then say which of its frames are these.
+            fields.setdefault("frame_ids", np.asarray(clip.frames))
+        return fields
+
+    def _as_they_are(self, sample: Sample) -> tuple[Arrays, Mapping[str, Any]]:
+        """Return all targets of the kind and their conventions."""
+        if self._kind_name not in sample.targets:
+            got = ", ".join(sample.targets) or "none"
+            raise DataError(
+                f"{self.name}: sample {sample.id!r}: expected targets of kind {self._kind_name}, got {got}."
+            )
+        own = {name: np.asarray(value) for name, value in sample.targets[self._kind_name].items()}
+        if not hasattr(self._kind, "from_dataset"):
+            return own, {}
+        fields, meta = self._kind.from_dataset(own, sample.video.shape[1:3])
+        return fields, meta
+
+    def _stated(self) -> dict[str, Any]:
+        """Return the conventions of the targets; lengths of a dataset that is not metric have no unit."""
+        if self._training is not None and self._asked.sampling is not None:
+            meta = dict(self._training.file_meta("targets"))
+        else:
+            meta = self._first_meta()
+        unit = self._kind.meta("targets").get("unit")
+        unscaled = dict(getattr(self._dataset, "facts", {})).get("metric") is False
+        return {**meta, "unit": "unscaled"} if unscaled and unit and "unscaled" in unit.choices else meta
+
+    def _first_meta(self) -> dict[str, Any]:
+        for sample_id in self.ids:
+            try:
+                return dict(self._as_they_are(self.clip(sample_id).sample)[1])
+            except DataError:
+                continue  # `load` will name it
+        raise DataError(f"{self.name}: expected at least one sample that can be read, got none.")

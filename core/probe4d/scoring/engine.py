@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 
 from probe4d.contracts import Arrays, Kind, LeftOut, Metric, MetricState, Role
 from probe4d.errors import DataError, UsageError
+from probe4d.scoring.asides import ASIDES
 from probe4d.scoring.batches import Batches
 from probe4d.scoring.conventions import ROLES
 from probe4d.scoring.fields import check_fields
@@ -71,6 +72,9 @@ def check_sample_ids(pairing: Pairing) -> None:
             f"The targets' ids are {_some(list(targets.ids))}. Leave them out, or score against their targets."
         )
     lacking = [sample_id for sample_id in targets.ids if sample_id not in given]
+    if pairing.missing == "error" and hasattr(targets, "readable"):
+        # What the dataset itself cannot give is left out and named; nobody can have predicted it.
+        lacking = [sample_id for sample_id in lacking if targets.readable(sample_id)]
     if lacking and pairing.missing == "error":
         raise DataError(
             f"{predictions.name}: expected a prediction for each of the {len(known)} samples of {targets.name}, "
@@ -132,13 +136,15 @@ class _Reader:
     def __init__(self, pairing: Pairing, role: Role) -> None:
         self._source = pairing.sources[role]
         self._fields = pairing.kind.fields(role)
+        self._asides = set(ASIDES) - set(self._fields) if role == "targets" else set()
+        self._source.skipped = frozenset(self._asides)
         self._names: frozenset[str] | None = None
         self._first = ""
 
     def load(self, sample_id: str) -> Arrays:
         """Return the sample's arrays, checked; lazy ones only where the field streams."""
         where = f"{self._source.name}: sample {sample_id!r}"
-        arrays = self._source.load(sample_id)
+        arrays = {name: value for name, value in self._source.load(sample_id).items() if name not in self._asides}
         check_fields(where, self._fields, arrays)
         names = frozenset(arrays)
         if self._names is None:

@@ -92,7 +92,7 @@ class NpzSamples(Source):
     def load(self, sample_id: str) -> Arrays:
         """Return the arrays of one sample."""
         label = f"sample {sample_id!r}: "
-        fields = self._samples[sample_id]
+        fields = {field: info for field, info in self._samples[sample_id].items() if field not in self.skipped}
         return {field: _read_array(self._archive, info, label + field) for field, info in fields.items()}
 
     def digest(self) -> str:
@@ -142,7 +142,7 @@ class NpzBatch(Source):
     def load(self, sample_id: str) -> Arrays:
         """Return one row of every member."""
         row = self._rows[sample_id]
-        return {field: rows.row(row) for field, rows in self._fields.items()}
+        return {field: rows.row(row) for field, rows in self._fields.items() if field not in self.skipped}
 
     def digest(self) -> str:
         """Return the sha256 of the file."""

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from probe4d.contracts import Field, Kind, MetaKey, Role
+from probe4d.scoring.asides import ABOUT, ASIDES
 
 __all__ = ["answer_schema", "input_schema"]
 
@@ -50,9 +51,10 @@ def input_schema(kind: Kind, name: str, schema: str) -> dict[str, Any]:
 
 
 def _of_role(kind: Kind, role: Role, schema: str) -> dict[str, Any]:
-    keys = {"schema": {"const": schema}, **{name: _meta_key(key) for name, key in kind.meta(role).items()}}
+    about = {"type": "object", "description": "what else there is to say of the file; nothing is read from it"}
+    keys = {"schema": {"const": schema}, ABOUT: about, **{n: _meta_key(key) for n, key in kind.meta(role).items()}}
     meta = {"type": "object", "properties": keys, "additionalProperties": False}
-    fields = kind.fields(role)
+    fields = kind.fields(role) if role == "predictions" else {**ASIDES, **kind.fields(role)}
     sample = {
         "type": "object",
         "properties": {"id": {"type": "string", "minLength": 1}, **{n: _field(f) for n, f in fields.items()}},

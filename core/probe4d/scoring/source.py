@@ -82,11 +82,13 @@ class Source(ABC):
         name: what messages call it: the path as the user wrote it.
         meta: the conventions that the file states.
         ids: the sample ids, in the file's order, each once.
+        skipped: fields that nobody wants; `load` may leave them out.
     """
 
     name: str
     meta: Mapping[str, Any]
     ids: Sequence[str]
+    skipped: frozenset[str] = frozenset()
 
     @abstractmethod
     def load(self, sample_id: str) -> Arrays:

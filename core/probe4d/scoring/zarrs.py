@@ -69,7 +69,8 @@ class ZarrSamples(Source):
             group = self._root[sample_id]
             if nested := sorted(group.group_keys()):
                 fail(where, "arrays only", f"the group {nested[0]!r}")
-            return {name: self._field(f"{where}: {name}", array) for name, array in sorted(group.arrays())}
+            wanted = sorted((name, array) for name, array in group.arrays() if name not in self.skipped)
+            return {name: self._field(f"{where}: {name}", array) for name, array in wanted}
 
     def _field(self, where: str, array: Any) -> Any:
         _check_codecs(where, array.metadata.to_dict())
