@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from probe4d.errors import DataError, MissingExtraError
 
-__all__ = ["digest", "file_state", "filesystem", "local_path", "open_binary"]
+__all__ = ["digest", "filesystem", "local_path", "open_binary"]
 
 Location = str | os.PathLike[str]
 
@@ -78,22 +78,6 @@ def digest(location: Location) -> str:
             return _digest(path, (status.st_size, status.st_mtime_ns, status.st_ino))
         fs, inner = filesystem(os.fspath(location))
         return _digest(os.fspath(location), fs.ukey(inner))
-    except (OSError, KeyError) as error:
-        raise DataError(f"{location}: expected a readable file, got {_reason(error)}. Check the path.") from error
-
-
-def file_state(location: Location) -> str:
-    """Return what changes when the file does, by what its place keeps of it (size, time, tag); nothing is read.
-
-    Raises:
-        DataError: there is no such file.
-    """
-    try:
-        if path := local_path(location):
-            status = os.stat(path)
-            return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
-        fs, inner = filesystem(os.fspath(location))
-        return str(fs.ukey(inner))
     except (OSError, KeyError) as error:
         raise DataError(f"{location}: expected a readable file, got {_reason(error)}. Check the path.") from error
 

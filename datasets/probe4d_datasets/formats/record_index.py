@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
-import os
-from pathlib import Path
 
 from attrs import frozen
 
-from probe4d.atomic import write_text
 from probe4d.errors import DataError
-from probe4d.paths import cache_dir
-from probe4d_datasets.files import file_state, open_binary
+from probe4d_datasets.cached_index import cached_index
+from probe4d_datasets.files import open_binary
 from probe4d_datasets.formats.tfrecord import Record, read_record, scan_records
+from probe4d_datasets.own.root import Root
 
-__all__ = ["RecordIndex", "index_path", "record_index", "record_of"]
+__all__ = ["RecordIndex", "record_index", "record_of"]
 
 SCHEMA = "probe4d/record-index/1"
 
@@ -33,63 +29,45 @@ class RecordIndex:
     broken: str | None
 
 
-def record_index(location: str) -> RecordIndex:
+def record_index(root: Root, path: str) -> RecordIndex:
     """Return the index of a TFRecord file: from this process, from the cache, or by reading its headers once.
 
-    A file is known by its URL and by what its place keeps of its state (size, time, tag); its
-    content need not be read.
+    A file is known by its place and by what that keeps of its state (size, time, tag); its content
+    need not be read.
 
     Raises:
         DataError: there is no such file, or it cannot be read.
     """
-    return _cached(location, file_state(location), cache_dir())
+    return _index(root, path, root.state(path))
 
 
-def record_of(location: str, number: int, where: str) -> bytes:
+def record_of(root: Root, path: str, number: int, where: str) -> bytes:
     """Return one record's data; the last two stay in memory, as a clip asks for its length, then for its frames.
 
     Raises:
         DataError: the file is missing, has no such record, or the record is cut off or damaged.
     """
-    return _content(location, number, file_state(location), where)
+    return _content(root, path, number, root.state(path), where)
 
 
 @functools.lru_cache(maxsize=2)
-def _content(location: str, number: int, state: str, where: str) -> bytes:  # noqa: ARG001 - the state is in the key
-    index = record_index(location)
+def _content(root: Root, path: str, number: int, state: str, where: str) -> bytes:
+    index = _index(root, path, state)
     if not 0 <= number < len(index.records):
-        found = index.broken or f"{location}: expected record {number}, got only {len(index.records)}."
+        found = index.broken or f"{where}: expected so many records, got {len(index.records)}."
         raise DataError(f"{found} Replace the file.")
-    with open_binary(location) as file:
+    with open_binary(root.location(path)) as file:
         return read_record(file, index.records[number], where)
 
 
-def index_path(location: str, state: str, cache: Path) -> Path:
-    """Return where the index of a file in such a state is kept."""
-    address = hashlib.sha256(f"{SCHEMA}\n{location}\n{state}".encode()).hexdigest()
-    return cache / "record-index" / address[:2] / f"{address}.json"
-
-
 @functools.lru_cache(maxsize=4096)
-def _cached(location: str, state: str, cache: Path) -> RecordIndex:
-    path = index_path(location, state, cache)
-    index = _read(path)
-    if index is None:
+def _index(root: Root, path: str, state: str) -> RecordIndex:
+    location = root.location(path)
+
+    def scan() -> dict[str, object]:
         with open_binary(location) as file:
-            records, broken = scan_records(file, os.fspath(location))
-        index = RecordIndex(tuple(records), broken)
-        body = json.dumps({"records": index.records, "broken": index.broken}, separators=(",", ":"))
-        write_text(path, f"{SCHEMA} {hashlib.sha256(body.encode()).hexdigest()}\n{body}\n")
-    return index
+            records, broken = scan_records(file, location)
+        return {"records": records, "broken": broken}
 
-
-def _read(path: Path) -> RecordIndex | None:
-    """Return the cached index; None where there is none, or one that is not whole."""
-    try:
-        head, body = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return None
-    if head != f"{SCHEMA} {hashlib.sha256(body.encode()).hexdigest()}":
-        return None
-    value = json.loads(body)
-    return RecordIndex(tuple(Record(*item) for item in value["records"]), value["broken"])
+    found = cached_index(SCHEMA, f"{location}\n{state}", scan)
+    return RecordIndex(tuple(Record(*item) for item in found["records"]), found["broken"])

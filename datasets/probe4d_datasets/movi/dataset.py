@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import attrs
 
-from probe4d.contracts import Arrays, MissingPart, Sample
+from probe4d.contracts import Arrays
 from probe4d.errors import DataError, UsageError
-from probe4d_datasets.formats.items import ItemDataset
 from probe4d_datasets.formats.record_index import record_index, record_of
 from probe4d_datasets.movi.queries import QueryDraw
 from probe4d_datasets.movi.record import OF_TARGET, Record, open_record
 from probe4d_datasets.movi.shards import Shard, find_build
 from probe4d_datasets.movi.targets import boxes_of, depth_of, points_of, pose_of
 from probe4d_datasets.own.options import one_of, settings
+from probe4d_datasets.published import Policy, Published
 
 __all__ = ["Movi"]
 
@@ -28,7 +28,7 @@ class Place(NamedTuple):
     number: int
 
 
-class Movi(ItemDataset):
+class Movi(Published):
     """Videos of `<root>/<builder>/<config>/<version>/*.tfrecord-*`, or of a root that is that folder.
 
     Ids are those of TFDS: `movi_e-train.tfrecord-00053-of-01024__7`.
@@ -39,9 +39,12 @@ class Movi(ItemDataset):
         queries: how points are drawn, see `QueryDraw`; by default 64 on the first of the frames loaded.
         depth: `z` along the optical axis, or `distance` to the camera's centre, as it is stored.
         camera_model: `tapvid` (as its tracks are made) or `square-pixels`; the same for square frames.
+        missing, max_missing: see `probe4d_datasets.published.Policy`.
     """
 
-    name: ClassVar[str] = "movi"
+    name = "movi"
+    splits = ("train", "validation", "test")
+    unit = "videos"
 
     def __init__(
         self,
@@ -55,8 +58,10 @@ class Movi(ItemDataset):
         queries: Mapping[str, Any] | None = None,
         depth: str = "z",
         camera_model: str = "tapvid",
+        missing: str = "keep",
+        max_missing: float = 0.1,
     ) -> None:
-        super().__init__(root, split)
+        super().__init__(root, split, Policy(missing=missing, max_missing=max_missing))
         if isinstance(targets, str) or not targets:
             raise UsageError(f"{builder} targets: expected a list of {', '.join(OF_TARGET)}, got {targets!r}.")
         self.targets = tuple(one_of(f"{builder} targets", target, tuple(OF_TARGET)) for target in targets)
@@ -64,38 +69,25 @@ class Movi(ItemDataset):
         self.depth = one_of(f"{builder} depth", depth, ("z", "distance"))
         self.camera_model = one_of(f"{builder} camera_model", camera_model, ("tapvid", "square-pixels"))
         self.build = find_build(self.root, builder, config, version, split)
+        self._places: dict[str, Place] = {}
+        absent: dict[str, str] = {}
         for number, shard in enumerate(self.build.shards):
             name = shard.path.rpartition("/")[2]
-            self._items |= {f"{name}__{i}": Place(number, i) for i in range(self._records(shard))}
-            self._states[name] = f"{shard.state} {shard.records}"
-        if not self._items:
-            raise DataError(f"{self.root.url}: expected records in the split {split!r}, got none. Check the shards.")
+            mine = {f"{name}__{i}": Place(number, i) for i in range(self._records(shard))}
+            self._places |= mine
+            absent |= {} if shard.there else dict.fromkeys(mine, f"no shard: {shard.path}")
+        self._plan(tuple(self._places), absent)
 
     def _records(self, shard: Shard) -> int:
         """Return the number of records: the stated one, else the counted one, a broken end among them."""
         if shard.records is not None:
             return shard.records
-        if shard.state is None:
+        if not shard.there:
             return 1  # nobody knows how many; it is one sample, which `load` refuses with the reason
-        index = record_index(self.root.location(shard.path))
+        index = record_index(self.root, shard.path)
         return len(index.records) + (index.broken is not None)
 
-    def missing(self) -> Sequence[MissingPart]:
-        """Return the shards that are not there, with their first sample."""
-        lost = {number: shard for number, shard in enumerate(self.build.shards) if shard.state is None}
-        first = {place.shard: name for name, place in reversed(self._items.items())}
-        return [
-            MissingPart(first.get(number, ""), shard.path, f"a shard of {shard.records or 'unknown many'} records")
-            for number, shard in lost.items()
-        ]
-
-    def _unavailable(self) -> Mapping[str, str]:
-        shards = self.build.shards
-        return {name: "no shard" for name, place in self._items.items() if shards[place.shard].state is None}
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """Builder, version, and every choice that the targets depend on."""
+    def _options(self) -> Mapping[str, Any]:
         return {
             "builder": self.build.builder,
             "config": self.build.config,
@@ -104,27 +96,28 @@ class Movi(ItemDataset):
             "queries": attrs.asdict(self.queries),
             "depth": self.depth,
             "camera_model": self.camera_model,
-            "metric": True,
         }
 
+    def _states(self) -> Sequence[str]:
+        there = [shard for shard in self.build.shards if shard.there]
+        return [f"{shard.path} {shard.records} {self.root.state(shard.path)}" for shard in there]
+
     def _open(self, sample_id: str, targets: Sequence[str]) -> Record:
-        place = self._items[sample_id]
+        place = self._places[sample_id]
         shard = self.build.shards[place.shard]
         where = f"{self.root.location(shard.path)}, record {place.number}"
-        if shard.state is None:
-            raise DataError(f"{where}: expected the shard {shard.path}, which is not there. Fetch it.")
-        index = record_index(self.root.location(shard.path))
+        index = record_index(self.root, shard.path)
         if shard.records is not None and len(index.records) > shard.records:
             raise DataError(
                 f"{where}: expected {shard.records} records by dataset_info.json, got {len(index.records)}. "
                 "Are the shards of another version?"
             )
-        return open_record(record_of(self.root.location(shard.path), place.number, where), targets, where)
+        return open_record(record_of(self.root, shard.path, place.number, where), targets, where)
 
     def _length(self, sample_id: str) -> int:
         return self._open(sample_id, ()).length
 
-    def _load(self, sample_id: str, frames: list[int]) -> Sample:
+    def _load(self, sample_id: str, frames: list[int]) -> tuple[Any, Mapping[str, Any], Mapping[str, Any]]:
         record = self._open(sample_id, self.targets)
         video = record.images("video", frames)
         size = (video.shape[1], video.shape[2])
@@ -137,5 +130,4 @@ class Movi(ItemDataset):
             made["depth"] = depth_of(record, frames, self.depth, self.camera_model)
         if "pose" in self.targets:
             made["pose"] = pose_of(record, frames, size, self.camera_model)
-        provenance = {"root": self.root.url, "record": record.where, "video_name": record.video_name, "frames": frames}
-        return Sample(id=sample_id, video=video, targets=made, provenance={**provenance, **self.facts})
+        return video, made, {"record": record.where, "video_name": record.video_name, **self._options()}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 
 from probe4d.errors import DataError, did_you_mean
-from probe4d_datasets.formats.items import chosen
-from probe4d_datasets.formats.listing import Folder, list_folder
+from probe4d.scoring.strict_json import parse_json
 from probe4d_datasets.own.root import Root
 
 __all__ = ["Build", "Shard", "find_build"]
@@ -19,6 +17,7 @@ __all__ = ["Build", "Shard", "find_build"]
 SHARD = re.compile(r"(?P<builder>.+)-(?P<split>[^-]+)\.(?P<format>\w+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})")
 CONFIG = "256x256"  # what is taken where several are there
 INFO = "dataset_info.json"
+MAX_INFO_BYTES = 64 << 20
 
 
 @frozen(kw_only=True)
@@ -27,12 +26,12 @@ class Shard:
 
     Attributes:
         path: relative to the root.
-        state: its size and time, None where the file is not there.
+        there: whether the file is.
         records: how many it has by `dataset_info.json`, None where nothing says so.
     """
 
     path: str
-    state: str | None
+    there: bool
     records: int | None
 
 
@@ -54,14 +53,14 @@ def find_build(root: Root, builder: str, config: str | None, version: str | None
     Raises:
         DataError: there is no such folder or split; the message says what is there.
     """
-    folder, names = "", list_folder(root, "")
-    if names is None:
-        raise DataError(f"{root.url}: expected a folder, got nothing of that name. Check the root.")
+    folder, names = "", root.names()
+    if not names:
+        raise DataError(f"{root.url}: expected a folder with files, got none. Check the root.")
     if not _has_records(names):
         for wanted, preferred in ((builder, None), (config, CONFIG), (version, None)):
-            step = chosen(root.location(folder) if folder else root.url, _folders(names), wanted, preferred)
+            step = _chosen(_place(root, folder), [name[:-1] for name in names if name.endswith("/")], wanted, preferred)
             folder = f"{folder}/{step}".strip("/")
-            names = list_folder(root, folder) or {}
+            names = root.names(folder)
     info = _info(root, folder) if INFO in names else {}
     found = folder.split("/")
     shards = _stated(info, split, folder, names, root) if info else _named(names, builder, split, folder, root)
@@ -73,26 +72,36 @@ def find_build(root: Root, builder: str, config: str | None, version: str | None
     )
 
 
-def _has_records(names: Folder) -> bool:
+def _has_records(names: Sequence[str]) -> bool:
     return INFO in names or any(SHARD.fullmatch(name) for name in names)
 
 
-def _folders(names: Folder) -> list[str]:
-    return [name for name, state in names.items() if state == "/"]
+def _place(root: Root, folder: str) -> str:
+    return root.location(folder) if folder else root.url
+
+
+def _chosen(where: str, there: Sequence[str], stated: str | None, preferred: str | None) -> str:
+    """Return the folder that is stated, or preferred, or the only one there is."""
+    if stated is None and preferred in there:
+        return str(preferred)
+    if stated is None and len(there) == 1:
+        return there[0]
+    if stated is None or stated not in there:
+        raise DataError(
+            f"{where}: expected {stated or 'one folder'!r}, got {', '.join(there[:8]) or 'none'}. State which."
+        )
+    return stated
 
 
 def _info(root: Root, folder: str) -> Mapping[str, Any]:
     path = f"{folder}/{INFO}".strip("/")
-    try:
-        info = json.loads(root.read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{root.location(path)}: expected a JSON object, got {error}. Replace the file.") from error
+    info = parse_json(root.location(path), root.read_up_to(path, MAX_INFO_BYTES))
     if not isinstance(info, dict) or not isinstance(info.get("splits"), list):
         raise DataError(f"{root.location(path)}: expected an object with `splits`, got another. Replace the file.")
     return info
 
 
-def _stated(info: Mapping[str, Any], split: str, folder: str, names: Folder, root: Root) -> tuple[Shard, ...]:
+def _stated(info: Mapping[str, Any], split: str, folder: str, names: Sequence[str], root: Root) -> tuple[Shard, ...]:
     """Return the shards that `dataset_info.json` lists."""
     where = root.location(f"{folder}/{INFO}".strip("/"))
     splits = {str(item.get("name")): item for item in info["splits"] if isinstance(item, dict)}
@@ -109,7 +118,7 @@ def _stated(info: Mapping[str, Any], split: str, folder: str, names: Folder, roo
     for number, length in enumerate(lengths):
         name = _filled(template, info, split, number, len(lengths))
         path = f"{folder}/{name}".strip("/")
-        shards.append(Shard(path=path, state=names.get(name), records=length))
+        shards.append(Shard(path=path, there=name in names, records=length))
     return tuple(shards)
 
 
@@ -128,11 +137,11 @@ def _filled(template: str, info: Mapping[str, Any], split: str, number: int, cou
     return template
 
 
-def _named(names: Folder, builder: str, split: str, folder: str, root: Root) -> tuple[Shard, ...]:
+def _named(names: Sequence[str], builder: str, split: str, folder: str, root: Root) -> tuple[Shard, ...]:
     """Return the shards that the file names tell of, those that are missing from `-of-` included."""
     matches = [match for name in names if (match := SHARD.fullmatch(name))]
     mine = [m for m in matches if m["split"] == split and m["builder"] == builder]
-    where = root.location(folder) if folder else root.url
+    where = _place(root, folder)
     if not mine:
         there = sorted({f"{m['builder']}-{m['split']}" for m in matches})
         raise DataError(f"{where}: expected {builder}-{split}.tfrecord-*, got {', '.join(there) or 'no records'}.")
@@ -144,5 +153,5 @@ def _named(names: Folder, builder: str, split: str, folder: str, root: Root) -> 
     shards = []
     for number in range(count):
         name = f"{builder}-{split}.{mine[0]['format']}-{number:05d}-of-{count:05d}"
-        shards.append(Shard(path=f"{folder}/{name}".strip("/"), state=names.get(name), records=None))
+        shards.append(Shard(path=f"{folder}/{name}".strip("/"), there=name in names, records=None))
     return tuple(shards)

@@ -11,10 +11,11 @@ from attrs import frozen
 
 from probe4d.contracts import Array
 from probe4d.errors import DataError
-from probe4d_datasets.files import file_state, open_binary
+from probe4d_datasets.files import open_binary
 from probe4d_datasets.formats.pickled_arrays import Bytes, PickledArray, read_array, read_bytes
 from probe4d_datasets.formats.restricted_pickle import read_pickle
 from probe4d_datasets.own.images import read_colour, stack
+from probe4d_datasets.own.root import Root
 
 __all__ = ["PickledVideo", "pickled_videos"]
 
@@ -73,7 +74,7 @@ class PickledVideo:
         return points, visible
 
 
-def pickled_videos(location: str) -> Mapping[str, PickledVideo | str]:
+def pickled_videos(root: Root, path: str) -> Mapping[str, PickledVideo | str]:
     """Return the videos of a file by name (a dict's keys; else their places, as `0003`).
 
     A broken entry is its own error message, in place of the video.
@@ -81,11 +82,11 @@ def pickled_videos(location: str) -> Mapping[str, PickledVideo | str]:
     Raises:
         DataError: the file is missing, cut off, or no pickle of plain arrays.
     """
-    return _cached(location, file_state(location))
+    return _videos(root.location(path), root.state(path))
 
 
 @functools.lru_cache(maxsize=32)
-def _cached(location: str, state: str) -> Mapping[str, PickledVideo | str]:  # noqa: ARG001 - the state is in the key
+def _videos(location: str, state: str) -> Mapping[str, PickledVideo | str]:  # noqa: ARG001 - the state is in the key
     with open_binary(location) as file:
         found = read_pickle(file, location)
     if isinstance(found, list):

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from probe4d.contracts import Array, MissingPart, Sample
+from probe4d.contracts import Array
 from probe4d.errors import DataError, UsageError
-from probe4d_datasets.formats.items import ItemDataset
-from probe4d_datasets.formats.listing import list_folder
 from probe4d_datasets.own.images import read_colour, stack
 from probe4d_datasets.own.options import one_of
+from probe4d_datasets.published import Policy, Published
 from probe4d_datasets.resize import resize_pixels
 from probe4d_datasets.waymo.boxes import Placement, in_crop, pixel_tracks, select_tracks
 from probe4d_datasets.waymo.frames import CAMERAS, TYPES, CameraFrame, Segment
@@ -26,9 +25,10 @@ __all__ = ["Waymo"]
 
 V1 = re.compile(r"segment-(?P<context>.+?)(_with_camera_labels)?\.tfrecord")
 COMPONENTS = ("camera_image", "camera_box")
+POSE = "vehicle_pose"
 
 
-class Waymo(ItemDataset):
+class Waymo(Published):
     """Segments of `<root>/<split>/segment-*.tfrecord` (v1) or `<root>/<split>/camera_{image,box}/*.parquet` (v2).
 
     Frames are those of the recording, at 10 Hz; 5 Hz is a clip's `stride` of 2. Which tracks a sample
@@ -47,9 +47,12 @@ class Waymo(ItemDataset):
         tracks: `first`: those present in the first frame; `all`: those of the whole segment (no rule
             by area or number then; v1 files are read whole).
         missing_images: `error` refuses a clip with a frame whose image is missing; `black` shows none.
+        missing, max_missing: see `probe4d_datasets.published.Policy`.
     """
 
-    name: ClassVar[str] = "waymo"
+    name = "waymo"
+    splits = ("training", "validation", "testing")
+    unit = "segments"
 
     def __init__(
         self,
@@ -66,8 +69,10 @@ class Waymo(ItemDataset):
         max_boxes: int | None = 25,
         tracks: str = "first",
         missing_images: str = "error",
+        missing: str = "keep",
+        max_missing: float = 0.1,
     ) -> None:
-        super().__init__(root, split)
+        super().__init__(root, split, Policy(missing=missing, max_missing=max_missing))
         self.camera = one_of("waymo camera", camera, tuple(CAMERAS))
         self.resize, self.crop = size("waymo resize", resize), size("waymo crop", crop)
         if isinstance(types, str):
@@ -84,50 +89,45 @@ class Waymo(ItemDataset):
         self._find(stated)
 
     def _find(self, version: str | None) -> None:
-        """Fill ids and states from the names in the split's folder."""
-        here = list_folder(self.root, self.split) or {}
-        v1 = {m["context"]: name for name in sorted(here) if (m := V1.fullmatch(name))}
-        v2 = any(here.get(part) == "/" for part in COMPONENTS)
+        """Fix the ids by the names in the split's folder."""
+        here = self.root.names(self.split)
+        v1: dict[str, tuple[str, ...]] = {}
+        v1 |= {m["context"]: (f"{self.split}/{name}",) for name in here if (m := V1.fullmatch(name))}
+        v2 = any(f"{part}/" in here for part in COMPONENTS)
         if version is None and v1 and v2:
             raise DataError(f"{self.root.location(self.split)}: expected one release, got both. State `version`.")
         self.version = version or ("v2" if v2 else "v1")
-        if self.version == "v1":
-            self._items = {context: (f"{self.split}/{name}",) for context, name in v1.items()}
-            self._states = {name: here[name] for name in v1.values()}
-        elif v2:
-            self._find_components()
-        if not self._items:
-            there = ", ".join(sorted(here)[:5]) or ", ".join(sorted(list_folder(self.root, "") or {})[:5]) or "nothing"
+        self._paths: dict[str, tuple[str, ...]] = v1 if self.version == "v1" else self._components()
+        if not self._paths:
+            there = ", ".join((here or self.root.names())[:5]) or "nothing"
             raise DataError(
                 f"{self.root.location(self.split)}: expected segment-*_with_camera_labels.tfrecord (v1) or folders "
                 f"camera_image and camera_box (v2), got {there}. Check the root and the split."
             )
-
-    def _find_components(self) -> None:
-        parts = {part: list_folder(self.root, f"{self.split}/{part}") or {} for part in (*COMPONENTS, "vehicle_pose")}
-        files = {name for part in COMPONENTS for name in parts[part] if name.endswith(".parquet")}
-        for name in sorted(files):
-            paths = tuple(f"{self.split}/{part}/{name}" if name in parts[part] else "" for part in parts)
-            self._items[name.removesuffix(".parquet")] = paths
-        self._states = {f"{part}/{name}": state for part, there in parts.items() for name, state in there.items()}
-
-    def missing(self) -> Sequence[MissingPart]:
-        """Return the parquet files whose partner is there and they are not."""
-        if self.version == "v1":
-            return ()
-        return [
-            MissingPart(context, f"{self.split}/{part}/{context}.parquet", f"a {part} of this segment")
-            for context, paths in self._items.items()
+        absent = {
+            context: f"no {part}: {self.split}/{part}/{context}.parquet"
+            for context, paths in self._paths.items()
             for part, path in zip(COMPONENTS, paths, strict=False)
             if not path
-        ]
+        }
+        self._plan(tuple(self._paths), absent)
 
-    def _unavailable(self) -> Mapping[str, str]:
-        return {part.id: f"no {part.expected.split('/')[-2]}" for part in self.missing()}
+    def _components(self) -> dict[str, tuple[str, ...]]:
+        """Return the parquet files of each segment, in the order of COMPONENTS, and its poses; empty for none."""
+        parts = {part: frozenset(self.root.names(f"{self.split}/{part}")) for part in (*COMPONENTS, POSE)}
+        files = sorted({name for part in COMPONENTS for name in parts[part] if name.endswith(".parquet")})
+        return {
+            name.removesuffix(".parquet"): tuple(
+                f"{self.split}/{part}/{name}" if name in there else "" for part, there in parts.items()
+            )
+            for name in files
+        }
 
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """The release and every choice that the targets depend on."""
+    def _states(self) -> Sequence[str]:
+        paths = [path for segment in self._paths.values() for path in segment if path]
+        return [f"{path} {self.root.state(path)}" for path in paths]
+
+    def _options(self) -> Mapping[str, Any]:
         return {
             "version": self.version,
             "camera": self.camera,
@@ -142,20 +142,15 @@ class Waymo(ItemDataset):
         }
 
     def _segment(self, sample_id: str) -> Segment:
-        paths = self._items[sample_id]
+        paths = self._paths[sample_id]
         if self.version == "v1":
-            return SegmentV1(self.root.location(paths[0]))
-        for part, path in zip(COMPONENTS, paths, strict=False):
-            if not path:
-                lost = self.root.location(f"{self.split}/{part}/{sample_id}.parquet")
-                raise DataError(f"{lost}: expected the {part} of the segment, which is not there. Fetch it.")
-        image, box, pose = (self.root.location(path) if path else None for path in paths)
-        return SegmentV2(str(image), str(box), pose)
+            return SegmentV1(self.root, paths[0])
+        return SegmentV2(self.root, paths[0], paths[1], paths[2] or None)
 
     def _length(self, sample_id: str) -> int:
         return self._segment(sample_id).length()
 
-    def _load(self, sample_id: str, frames: list[int]) -> Sample:
+    def _load(self, sample_id: str, frames: list[int]) -> tuple[Any, Mapping[str, Any], Mapping[str, Any]]:
         segment, camera = self._segment(sample_id), CAMERAS[self.camera]
         moments = sorted(set(frames))
         read = dict(zip(moments, segment.read(moments, camera, images=True), strict=True))
@@ -170,9 +165,6 @@ class Waymo(ItemDataset):
         chosen = select_tracks(ids, ruled, [kinds[i] for i in ids], self.types, self.min_area, self.max_boxes)
         kept = [ids[row] for row in chosen.rows]
         provenance = {
-            "root": self.root.url,
-            "segment": sample_id,
-            "frames": frames,
             "timestamps": [frame.timestamp for frame in clip],
             "image": list(placement.image),
             "ids": kept,
@@ -180,11 +172,9 @@ class Waymo(ItemDataset):
             "stages": [dict(stage) for stage in chosen.stages],
             "unlabelled": _unlabelled(clip, frames),
             "without_boxes": [number for number, frame in zip(frames, clip, strict=True) if not frame.boxes],
-            **self.facts,
+            **self._options(),
         }
-        return Sample(
-            id=sample_id, video=video, targets={"boxes": _fields(clipped[chosen.rows])}, provenance=provenance
-        )
+        return video, {"boxes": _fields(clipped[chosen.rows])}, provenance
 
     def _video(self, clip: Sequence[CameraFrame], frames: Sequence[int], where: str) -> tuple[Array, Placement]:
         """Return the clip's frames, resized and cropped, and how."""

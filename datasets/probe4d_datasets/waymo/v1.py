@@ -14,6 +14,7 @@ from attrs import frozen
 from probe4d.errors import DataError
 from probe4d_datasets.formats.record_index import record_index, record_of
 from probe4d_datasets.formats.wire import as_bytes, as_double, as_int, as_text, fields
+from probe4d_datasets.own.root import Root
 from probe4d_datasets.waymo.frames import Box, CameraFrame, finite_box
 
 __all__ = ["SegmentV1", "read_frame"]
@@ -30,11 +31,12 @@ CENTER_X, CENTER_Y, WIDTH, LENGTH = 1, 2, 4, 5
 class SegmentV1:
     """A file `segment-<context>_with_camera_labels.tfrecord`."""
 
-    location: str
+    root: Root
+    path: str
 
     def length(self) -> int:
         """Return the number of records."""
-        index = record_index(self.location)
+        index = record_index(self.root, self.path)
         if index.broken is not None:
             raise DataError(f"{index.broken} Replace the file.")
         return len(index.records)
@@ -43,8 +45,8 @@ class SegmentV1:
         """Return a camera at these moments."""
         found: list[CameraFrame] = []
         for moment in moments:
-            where = f"{self.location}, record {moment}"
-            frame = read_frame(record_of(self.location, moment, where), camera, images, where)
+            where = f"{self.root.location(self.path)}, record {moment}"
+            frame = read_frame(record_of(self.root, self.path, moment, where), camera, images, where)
             if found and frame.timestamp <= found[-1].timestamp:
                 raise DataError(f"{where}: expected a time after {found[-1].timestamp}, got {frame.timestamp}.")
             found.append(frame)

@@ -6,6 +6,7 @@ Source: waymo-open-dataset, `v2/perception/{camera_image,box}.py`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 from attrs import frozen
 
 from probe4d.errors import DataError, MissingExtraError
-from probe4d_datasets.files import file_state, open_binary
+from probe4d_datasets.files import open_binary
+from probe4d_datasets.own.root import Root
 from probe4d_datasets.waymo.frames import CAMERAS, Box, CameraFrame, finite_box
 
 __all__ = ["SegmentV2"]
@@ -33,6 +35,7 @@ class SegmentV2:
         pose: `vehicle_pose`, which has every moment, also one whose images are all missing.
     """
 
+    root: Root
     image: str
     box: str
     pose: str | None = None
@@ -52,15 +55,15 @@ class SegmentV2:
     def _times(self) -> list[int]:
         """Return the times of all moments, increasing."""
         found: set[int] = set()
-        for location in (self.image, self.box, self.pose):
-            if location is not None:
-                found.update(_times_of(location, file_state(location)))
+        for path in (self.image, self.box, self.pose):
+            if path is not None:
+                found.update(_times_of(self.root, path, self.root.state(path)))
         return sorted(found)
 
     def _boxes(self, times: Sequence[int], camera: int) -> dict[int, dict[str, Box]]:
         boxes: dict[int, dict[str, Box]] = {time: {} for time in times}
         columns = (TIME, OBJECT, f"{BOX}type", *SIDES)
-        for time, name, kind, *sides in _rows(self.box, columns, times, camera):
+        for time, name, kind, *sides in _rows(self.root.location(self.box), columns, times, camera):
             where = f"{self.box}, {name} at {time}"
             if not isinstance(name, str) or None in sides or name in boxes[time]:
                 raise DataError(f"{where}: expected an object once, with a box, got another. Replace the file.")
@@ -69,27 +72,22 @@ class SegmentV2:
 
     def _images(self, times: Sequence[int], camera: int) -> dict[int, bytes | None]:
         pictures: dict[int, bytes | None] = {}
-        for time, jpeg in _rows(self.image, (TIME, JPEG), times, camera):
+        for time, jpeg in _rows(self.root.location(self.image), (TIME, JPEG), times, camera):
             if time in pictures:
                 raise DataError(f"{self.image}: expected camera {camera} at {time} once, got it twice.")
             pictures[time] = jpeg or None
         return pictures
 
 
-_TIMES: dict[tuple[str, str], tuple[int, ...]] = {}
-
-
-def _times_of(location: str, state: str) -> tuple[int, ...]:
-    """Return the times of a file's rows, read once per state of the file."""
-    if (location, state) not in _TIMES:
-        with _opened(location) as parquet:
-            column = _column(parquet, (TIME,), location).column(TIME)
-            if column.null_count or not str(column.type).startswith("int"):
-                raise DataError(f"{location}, {TIME}: expected whole numbers, got {column.type}. Replace the file.")
-            _TIMES[location, state] = tuple(set(column.to_pylist()))
-            while len(_TIMES) > 4096:
-                del _TIMES[next(iter(_TIMES))]
-    return _TIMES[location, state]
+@functools.lru_cache(maxsize=4096)
+def _times_of(root: Root, path: str, state: str) -> frozenset[int]:  # noqa: ARG001 - the state is in the key
+    """Return the times of a file's rows."""
+    location = root.location(path)
+    with _opened(location) as parquet:
+        column = _column(parquet, (TIME,), location).column(TIME)
+        if column.null_count or not str(column.type).startswith("int"):
+            raise DataError(f"{location}, {TIME}: expected whole numbers, got {column.type}. Replace the file.")
+        return frozenset(column.to_pylist())
 
 
 def _rows(location: str, columns: Sequence[str], times: Sequence[int], camera: int) -> list[tuple[Any, ...]]:
