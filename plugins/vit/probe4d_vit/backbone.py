@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -26,6 +27,8 @@ Params: TypeAlias = Mapping[str, Any]
 Read: TypeAlias = Callable[[int], Params]
 Layer: TypeAlias = float | str
 
+log = logging.getLogger("probe4d")
+
 _BLOCK = re.compile(r"block_(\d+)")
 
 
@@ -44,6 +47,7 @@ class VitBackbone:
         mean, std: per channel, of videos in [0, 1].
         dtype: to compute in; float32 on a CPU, bfloat16 elsewhere.
         kind: of attention; the fastest for the platform.
+        note: logged once, as a warning, when a clip of another size comes.
     """
 
     def __init__(
@@ -58,13 +62,14 @@ class VitBackbone:
         std: Sequence[float] = (1.0, 1.0, 1.0),
         dtype: Any = None,
         kind: str | None = None,
+        note: str = "",
     ) -> None:
         self.config = config
         self.seed = seed
         self.mean, self.std = tuple(mean), tuple(std)
         self.dtype = str(model.compute_dtype(dtype))
         self.kind = attention.choose(kind)
-        self.adapts = adapts
+        self.adapts, self._note = adapts, note
         self._native = config if native is None or read is None else evolve(config, grid=native)
         self._read = read
         self._params: Params | None = None
@@ -174,7 +179,12 @@ class VitBackbone:
         t, h, w = (size // cell for size, cell in zip(shape[1:4], patch, strict=True))
         # Frames that stand apart share one table: their number makes no other model.
         grid = (self.config.grid[0] if self.config.attends == "frame" else t, h, w)
-        return self.config if grid == self.config.grid else evolve(self.config, grid=grid)
+        if grid == self.config.grid:
+            return self.config
+        if self._note:
+            log.warning(self._note)
+            self._note = ""
+        return evolve(self.config, grid=grid)
 
     def _on_grid(self, params: Params, grid: model.Grid) -> Params:
         """Return the parameters with their tables resized to a grid; those of the last one are kept."""

@@ -184,10 +184,7 @@ def check_keys(
         DataError: a key is known to no rule.
     """
     keys = set(checkpoint.keys())
-    known: set[str] = set()
-    for path, source in sources.items():
-        stack = path.partition("blocks/")[0] + "blocks"
-        known |= {source.key.format(i=block) for block in range(depths.get(stack, 1))}
+    known = _keys_of(sources, depths)
     skip = re.compile("|".join(f"(?:{pattern})" for pattern in ignore) or r"(?!)")
     unknown = sorted(key for key in keys - known if not skip.match(key))
     if unknown:
@@ -196,6 +193,27 @@ def check_keys(
             "It is a checkpoint of another model or size."
         )
     return sorted(keys - known)
+
+
+def missing_keys(checkpoint: Checkpoint, sources: Mapping[str, Source], *, depths: Mapping[str, int]) -> None:
+    """Refuse a checkpoint that lacks a key of the model, before anything is read.
+
+    Raises:
+        DataError: naming the first few.
+    """
+    missing = sorted(_keys_of(sources, depths) - set(checkpoint.keys()))
+    if missing:
+        raise DataError(
+            f"{checkpoint.path}: expected also the keys {_some(missing)}, got none. Is it a checkpoint of this model?"
+        )
+
+
+def _keys_of(sources: Mapping[str, Source], depths: Mapping[str, int]) -> set[str]:
+    keys: set[str] = set()
+    for path, source in sources.items():
+        stack = path.partition("blocks/")[0] + "blocks"
+        keys |= {source.key.format(i=block) for block in range(depths.get(stack, 1))}
+    return keys
 
 
 def _some(keys: Sequence[str]) -> str:

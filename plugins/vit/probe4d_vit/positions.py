@@ -34,15 +34,19 @@ def sinusoid(grid: Grid, width: int) -> Array:
     return table.reshape(*grid, width).astype(np.float32)
 
 
-def sincos(grid: Grid, width: int, *, uniform_power: bool) -> Array:
+def sincos(grid: Grid, width: int, *, uniform_power: bool, start: Grid = (0, 0, 0)) -> Array:
     """Return `(t, h, w, width)`: channels split between depth, height and width, sines before cosines.
+
+    Args:
+        start: place of the first token.
 
     Source: V-JEPA 1, `get_3d_sincos_pos_embed`.
     """
     third = -(-width // 6) * 2
     sizes = (third, third, third) if uniform_power else (width // 2, width // 4, width // 4)
     parts = []
-    for place, size in zip(np.meshgrid(*map(np.arange, grid), indexing="ij"), sizes, strict=True):
+    axes = [np.arange(first, first + count) for first, count in zip(start, grid, strict=True)]
+    for place, size in zip(np.meshgrid(*axes, indexing="ij"), sizes, strict=True):
         angle = place[..., None] * 10000.0 ** (-np.arange(size // 2) / (size / 2))
         parts += [np.sin(angle), np.cos(angle)]
     return np.concatenate(parts, axis=-1)[..., :width].astype(np.float32)

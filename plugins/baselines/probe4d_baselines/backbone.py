@@ -1,0 +1,134 @@
+"""A published model, or any other of its family, as a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from probe4d.errors import UsageError
+from probe4d_baselines import architecture, hub_config
+from probe4d_baselines.families import FAMILIES
+from probe4d_baselines.layouts import Found, find_layout, sources
+from probe4d_baselines.models import MODELS
+from probe4d_baselines.weights_folder import find_files
+from probe4d_vit.backbone import VitBackbone
+from probe4d_vit.checkpoints import check_keys, load_params, missing_keys, open_checkpoint
+from probe4d_vit.config import VitConfig
+from probe4d_vit.table import Tree, param_table, truncate
+
+RULES = ("original", "hub")
+
+
+def load(
+    weights: str | None = None,
+    seed: int = 0,
+    *,
+    variant: str | None = None,
+    family: str | None = None,
+    width: int | None = None,
+    depth: int | None = None,
+    heads: int | None = None,
+    mlp: int | None = None,
+    patch: int | Sequence[int] | None = None,
+    temporal_depth: int | None = None,
+    registers: int | None = None,
+    activation: str | None = None,
+    eps: float | None = None,
+    frames: int | None = None,
+    size: int | Sequence[int] | None = None,
+    rules: str = "original",
+    resample: str | None = None,
+    weights_key: str | None = None,
+    layer_rule: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    dtype: str | None = None,
+    attention: str | None = None,
+) -> VitBackbone:
+    """Return a backbone of one of the families.
+
+    Its architecture is that of the named variant; of a family's name, that of the `config.json` beside
+    the weights, or what the shapes of their arrays tell. What is given here goes before both.
+
+    Args:
+        weights: a checkpoint, or a folder with one; random values without it (`probe4d.load_backbone`
+            refuses to, for a name that means trained ones).
+        seed: of random values.
+        variant: a key of `models.MODELS`; or else
+        family: a key of `families.FAMILIES`.
+        width, depth, heads, mlp, patch, temporal_depth, registers, activation, eps: see `VitConfig`.
+        frames, size: the input it is made for: `size` is a side or (h, w).
+        rules: away from the native size, positions as in the authors' code (`original`) or in the hub's port.
+        resample: that rule by its own name, one of `probe4d_vit.config.RESAMPLE`.
+        weights_key: which dict of a torch file holds the weights (`target_encoder`, `model`, …).
+        layer_rule: `paper` or `released`, see `probe4d_vit.config.blocks_to_run`.
+        mean, std: of the input; by default those of `preprocessor_config.json`, or the family's.
+        dtype: `float32` or `bfloat16`; by default float32 on a CPU and bfloat16 elsewhere.
+        attention: `tiled`, `fused` or `einsum`; by default the fastest here.
+
+    Raises:
+        UsageError: an option is wrong, or the file does not tell what has to be told.
+        DataError: the file is of another model.
+    """
+    if rules not in RULES:
+        raise UsageError(f"rules: expected {' or '.join(RULES)}, got {rules!r}.")
+    model = MODELS[variant] if variant is not None else None
+    own = FAMILIES[family or (model.family if model else "")]
+    given = {
+        "width": width, "depth": depth, "heads": heads, "mlp": mlp, "patch": patch, "frames": frames, "size": size,
+        "temporal_depth": temporal_depth, "registers": registers, "activation": activation, "eps": eps,
+        "resample": resample, "layer_rule": layer_rule,
+    }  # fmt: skip
+    wanted = architecture.Wanted.of(own, model, given, rules)
+    mean_std = (own.mean, own.std)
+    if weights is None:
+        built, read = wanted.without_file(), None
+    else:
+        files = find_files(weights, own.name)
+        found = find_layout(open_checkpoint(files.weights), own.name, weights_key)
+        built = wanted.of_file(open_checkpoint(files.weights), found, files.config)
+        reader = _Reader(files.weights, found, built.native_config)
+        reader.check()
+        read = reader.read
+        mean_std = hub_config.normalisation(files.weights.parent) or mean_std
+    return VitBackbone(
+        built.config,
+        read,
+        native=built.native,
+        adapts=True,
+        seed=seed,
+        mean=mean_std[0] if mean is None else mean,
+        std=mean_std[1] if std is None else std,
+        dtype=dtype,
+        kind=attention,
+        note=built.note,
+    )
+
+
+@frozen
+class _Reader:
+    """Reads the parameters of one file; it can be pickled, since it keeps nothing open."""
+
+    file: Path
+    found: Found
+    config: VitConfig
+
+    def check(self) -> None:
+        """Refuse a file of another model now, not at the first clip."""
+        checkpoint = open_checkpoint(self.file)
+        places = sources(self.found, self.config, checkpoint.keys())
+        missing_keys(checkpoint, places, depths=self._depths)
+        check_keys(checkpoint, places, depths=self._depths, ignore=self.found.ignore)
+
+    def read(self, blocks: int) -> Tree:
+        """Return what the first so many blocks need."""
+        checkpoint = open_checkpoint(self.file)
+        places = sources(self.found, self.config, checkpoint.keys())
+        table = truncate(param_table(self.config), blocks, self.config)
+        return load_params(checkpoint, table, places, depths=self._depths, ignore=self.found.ignore)
+
+    @property
+    def _depths(self) -> dict[str, int]:
+        return {"blocks": self.config.depth, "temporal/blocks": self.config.temporal_depth}
