@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import attrs
 from attrs import field, frozen
 
 from probe4d.contracts import Array
-from probe4d.errors import UsageError, did_you_mean
+from probe4d.errors import UsageError
 from probe4d.spec_fields import positive
+from probe4d_datasets.own.options import settings
 from probe4d_datasets.playroom import Playroom
 from probe4d_datasets.pretraining.config import ClipData
 from probe4d_datasets.pretraining.crop import choose_place, cut
@@ -45,20 +45,6 @@ class PlayroomOptions:
     cache: bool = True
     prepare: bool = True
 
-    @classmethod
-    def of(cls, data: ClipData) -> PlayroomOptions:
-        """Return the options, checked.
-
-        Raises:
-            UsageError: there is no such option.
-        """
-        known = [attribute.name for attribute in attrs.fields(cls)]
-        if unknown := [name for name in data.options if name not in known]:
-            raise UsageError(
-                f"playroom options: expected {', '.join(known)}, got {unknown[0]!r}.{did_you_mean(unknown[0], known)}"
-            )
-        return cls(**data.options)
-
 
 @frozen
 class PlayroomClips:
@@ -79,7 +65,7 @@ class PlayroomClips:
         Raises:
             UsageError: an option is not what it should be, or a clip is longer than a video.
         """
-        options = PlayroomOptions.of(data)
+        options = settings(PlayroomOptions, data.options, "options of playroom")
         span = (data.frames - 1) * options.stride + 1
         frames = span if options.video_frames is None else options.video_frames
         if frames < span:

@@ -52,9 +52,31 @@ class ClipSource(Protocol):
 
 
 def open_source(data: ClipData) -> ClipSource:
-    """Return the source that the data names."""
-    from probe4d_datasets.pretraining.playroom import PlayroomClips
+    """Return the source that the data names.
 
+    Raises:
+        DataError: it cannot be listed, or holds no video.
+        UsageError: an option of it is wrong.
+    """
+    from probe4d_datasets.pretraining.listing import without_query
+
+    link = without_query(data.source)
     if data.source == "playroom":
+        from probe4d_datasets.pretraining.playroom import PlayroomClips
+
         return PlayroomClips.open(data)
-    raise DataError(f"{data.source}: expected 'playroom'.")
+    if data.source == "mix":
+        from probe4d_datasets.pretraining.mix import Mix
+
+        return Mix.open(data)
+    if link.endswith((".jsonl", ".parquet")):
+        from probe4d_datasets.pretraining.manifest import open_manifest
+
+        return open_manifest(data)
+    if link.endswith(".tar"):
+        from probe4d_datasets.pretraining.webdataset import open_shards
+
+        return open_shards(data)
+    from probe4d_datasets.pretraining.videos import open_folder
+
+    return open_folder(data)
