@@ -15,8 +15,10 @@ from probe4d.contracts import Arrays, Layer, TrainingTargets
 from probe4d.errors import DataError
 from probe4d.planning.provenance import environment
 from probe4d.records import RunFolder
-from probe4d.registry import find
+from probe4d.registry import find, make
 from probe4d.scoring import Score, score
+from probe4d.scoring.conventions import ROLES
+from probe4d.scoring.datasets import with_unit
 from probe4d.specs import MetricValue
 from probe4d_runners.probing.data import Clips, open_targets
 from probe4d_runners.probing.files import write_samples
@@ -48,7 +50,7 @@ def score_cells(
     """
     folder = RunFolder(Path(run))
     found = _read_sweep(Path(sweep), probe)
-    scorer = _Scorer(folder, Path(sweep), task, protocol, sets, found["targets"].get("holdout"))
+    scorer = _Scorer(folder, Path(sweep), task, protocol, sets, found["targets"].get("holdout"), context)
     values = {}
     for layer in layers:
         started = time.perf_counter()
@@ -108,11 +110,14 @@ class _Scorer:
         protocol: Mapping[str, Any],
         sets: Mapping[str, Mapping[str, Any]],
         holdout: Mapping[str, str] | None,
+        context: Mapping[str, Any],
     ) -> None:
         self.kind, self.metrics = task["kind"], tuple(task["metrics"])
         metric, _, self.value = task["primary"].rpartition(".")
         self.way = next(one for one in find("metrics", metric).spec.values if one.name == self.value)
-        self._made = training_targets(self.kind)
+        self._made, self._described = training_targets(self.kind), make(find("kinds", self.kind))
+        facts = context.get("data", {}).get("evaluate", {}).get("facts", {})
+        self._meta = with_unit(self._made.file_meta("targets"), self._described, facts)
         self.options = dict(self._made.score_options)
         self.nothing_asked: list[dict[str, str]] = []
         self._sweep, self._sets = sweep, sets
@@ -126,7 +131,7 @@ class _Scorer:
         asked = list(_target_samples(clips, self._made, self.nothing_asked))
         file = run.path / "targets" / f"{escape(f'{name}~{clips.targets.digest[:12]}')}.npz"
         if not file.exists():
-            write_samples(file, asked, self._made.file_meta("targets"))
+            write_samples(file, asked, self._meta)
         return file
 
     def scored(self, member: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +142,13 @@ class _Scorer:
         by = result
         if self._holdout is not None:
             by = self._score(member["files"]["holdout"], self._file(self._holdout), resamples=0)
-        return {**member, "score": result, "chosen_by": by.values.get(self.value)}
+        return {**member, "score": result, "chosen_by": by.values.get(self._name(by))}
+
+    def _name(self, result: Score) -> str:
+        """Return what the primary value is called under the conventions of both files: `epe_unscaled`, as one."""
+        if not hasattr(self._described, "value_name"):
+            return str(self.value)
+        return str(self._described.value_name(self.value, {role: result.inputs[role]["meta"] for role in ROLES}))
 
     def _score(self, stated: Mapping[str, str], targets: Path, **options: Any) -> Score:
         predictions = self._file(stated)
@@ -157,13 +168,14 @@ class _Scorer:
     def primary(self, chosen: Score) -> dict[str, Any]:
         """Return the number that stands for the cell."""
         way: MetricValue = self.way
-        ends = chosen.ci95.get(self.value)
+        name = self._name(chosen)
+        ends = chosen.ci95.get(name)
         return {
-            "name": self.value,
-            "value": chosen.values[self.value],
+            "name": name,
+            "value": chosen.values[name],
             "ci95": list(ends) if ends else None,
             "higher_is_better": way.higher_is_better,
-            "unit": way.unit,
+            "unit": "" if name.endswith("_unscaled") else way.unit,
         }
 
 

@@ -117,7 +117,7 @@ class PointTargets:
         """Return the rows that are visible on the first frame, of those stacked."""
         visible = np.asarray(sample.targets["points"]["visible"], bool)
         chosen = _chosen_tracks(sample, visible, int(settings["tracks"]), bool(settings.get("all")))
-        return chosen[visible[chosen, 0]]
+        return np.asarray(chosen[visible[chosen, 0]])
 
     def stack(self, sample: Sample, settings: Mapping[str, Any]) -> Arrays:
         """Return tracks, visible, query_points, mask and frame_size."""

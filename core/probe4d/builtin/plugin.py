@@ -14,6 +14,7 @@ from probe4d.builtin.playroom_tasks import TASKS
 from probe4d.builtin.protocols_specs import PROTOCOLS
 from probe4d.builtin.runners_specs import RUNNERS
 from probe4d.builtin.suites_specs import SUITES
+from probe4d.builtin.tasks_4d import TASKS as TASKS_4D
 from probe4d.hookspecs import hookimpl
 
 
@@ -26,8 +27,8 @@ def probe4d_datasets() -> tuple[specs.DatasetSpec, ...]:
 
 @hookimpl
 def probe4d_tasks() -> tuple[specs.TaskSpec, ...]:
-    """Return the five tasks on the embedded benchmark."""
-    return TASKS
+    """Return the five tasks, on the embedded benchmark and on the paper's data."""
+    return (*TASKS, *TASKS_4D)
 
 
 @hookimpl
@@ -62,7 +63,7 @@ def probe4d_runners() -> tuple[specs.RunnerSpec, ...]:
 
 @hookimpl
 def probe4d_suites() -> tuple[specs.SuiteSpec, ...]:
-    """Return the suites on the embedded benchmark."""
+    """Return the suites on the embedded benchmark, and the paper's."""
     return SUITES
 
 

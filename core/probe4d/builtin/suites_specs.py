@@ -6,6 +6,12 @@ from probe4d.specs import SuiteSpec
 
 SUITES = (
     SuiteSpec(
+        name="4d",
+        resource="probe4d.builtin:suites/4d.toml",
+        summary="the paper's five tasks on their own data, frozen protocol; needs the datasets",
+        tags=("paper",),
+    ),
+    SuiteSpec(
         name="playroom",
         resource="probe4d.builtin:suites/playroom.toml",
         summary="five 4-D tasks on the embedded benchmark, the paper's frozen protocol",

@@ -51,8 +51,18 @@ def _text(plan: Any) -> str:
     lines.append(f"features: {size_text(facts['bytes'])} in {plan.root}, {size_text(facts['bytes_todo'])} to write")
     lines += [f"free there: {size_text(free)}"] if free is not None else []
     lines.append(f"extraction: about {time_text(facts['seconds']['extract'])}, by this machine's matmul rate")
+    lines += data_licences(plan)
     lines += _missing(plan)
+    lines += _expected(facts["expected"])
     return "\n".join(lines)
+
+
+def data_licences(plan: Any) -> list[str]:
+    """Return a line per dataset of the plan that somebody licenses: what one agrees to by using it."""
+    from probe4d.registry import find
+
+    specs = {name: find("datasets", name).spec for name in sorted({one.clips.dataset for one in plan.sets})}
+    return [f"licence of {name}: {spec.licence}" for name, spec in specs.items() if spec.needs_root and spec.licence]
 
 
 def _missing(plan: Any) -> list[str]:
@@ -63,6 +73,18 @@ def _missing(plan: Any) -> list[str]:
         f"{len(plan.blocked)} backbone x task x protocol cannot run:",
         *(f"  {problem.of}: {problem.reason}" for problem in plan.problems),
     ]
+
+
+def _expected(sets: list[dict[str, Any]]) -> list[str]:
+    """Return what would be cached for data or weights that are not here yet."""
+    if not sets:
+        return []
+    rows = [["backbone", "data", "samples", "clips", "views", "bytes"]]
+    for one in sets:
+        counts = [str(one[name]) for name in ("samples", "clips", "views")]
+        rows.append([one["backbone"], f"{one['dataset']}:{one['split']}", *counts, size_text(one["bytes"])])
+    total = size_text(sum(one["bytes"] for one in sets))
+    return ["", "of these, by published sizes:", table(rows), f"features: {total} in all"]
 
 
 def size_text(number: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from probe4d.commands import suite_options
+from probe4d.commands.plan import data_licences
 from probe4d.errors import Probe4dError
 
 
@@ -41,6 +42,9 @@ def command(
 
     plan, text = suite_options.make(**options)
     check_plan(plan, partial=partial)
+    if display != "none":
+        for line in data_licences(plan):
+            click.echo(line, err=True)
     if dry_run:
         click.echo(f"{len(plan.todo)} of {len(plan.units)} units to do.", err=True)
         return

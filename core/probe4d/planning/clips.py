@@ -30,6 +30,7 @@ class Clips:
         views: seed of each view of a clip.
         ids: of the clips; see `probe4d.sampling`.
         samples: how many samples they are of.
+        facts: what the dataset says of itself for the record, as JSON text; see `DatasetExtras`.
     """
 
     dataset: str
@@ -40,6 +41,7 @@ class Clips:
     views: tuple[int, ...]
     ids: tuple[str, ...] = field(repr=False)
     samples: int
+    facts: str = field(default="{}", repr=False)
 
     def arguments(self) -> dict[str, Any]:
         """Return what a unit needs to cut them, as plain JSON values; `ids` are the unit's own."""
@@ -89,6 +91,7 @@ def clips_of(
         views=views,
         ids=tuple(clip_places(samples, sampling)),
         samples=len(samples),
+        facts=json.dumps(_plain(getattr(opened, "facts", {})), sort_keys=True),
     )
 
 

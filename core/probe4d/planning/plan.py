@@ -16,6 +16,7 @@ from probe4d.contracts import Layer, Unit
 from probe4d.errors import Probe4dError
 from probe4d.planning.clips import Clips, clips_of
 from probe4d.planning.costs import extract_seconds, set_bytes
+from probe4d.planning.expected import Expected, expected_sets
 from probe4d.planning.preflight import Problem, backbone_problems, problems_of, task_problems
 from probe4d.planning.provenance import context_of
 from probe4d.planning.resolve import Backbone, Protocol, Selection, Task, select
@@ -40,6 +41,7 @@ class Plan:
         sweeps: what can run; `problems` what cannot, and why.
         units: all of it, in an order that needs allow; `todo` those whose result is not there yet.
         root: of the feature store.
+        expected: features of what cannot run yet, by published sizes.
     """
 
     suite: Suite
@@ -50,6 +52,7 @@ class Plan:
     todo: tuple[Unit, ...] = field(repr=False)
     problems: tuple[Problem, ...] = ()
     blocked: tuple[tuple[str, str, str], ...] = ()
+    expected: tuple[Expected, ...] = ()
 
     @property
     def sets(self) -> tuple[StoredSet, ...]:
@@ -84,6 +87,7 @@ class Plan:
             "blocked": [dict(zip(("backbone", "task", "protocol"), cell, strict=True)) for cell in self.blocked],
             "problems": [attrs.asdict(problem) for problem in self.problems],
             "sets": [_set_json(stored) for stored in self.sets],
+            "expected": [attrs.asdict(one) for one in self.expected],
             "units": {"total": len(self.units), "done": len(self.units) - len(self.todo), "todo": len(self.todo)},
             "bytes": self.bytes,
             "bytes_todo": self.bytes_todo(),
@@ -129,10 +133,12 @@ def make_plan(
         limit: of samples per split.
 
     Raises:
-        UsageError: a name or a field is unknown.
+        UsageError: a name, a field, or a dataset of `roots` is unknown.
         NothingSelectedError: nothing is selected.
     """
     known = registry or loaded_registry()
+    for name in roots or {}:
+        known.find("datasets", name)
     chosen = select(suite, known, backbones)
     labels = [backbone.ref.label for backbone in chosen.backbones]
     check_aggregates(suite.aggregates, labels, [task.name for task in chosen.tasks], known)
@@ -140,7 +146,7 @@ def make_plan(
     problems = [problem for backbone in chosen.backbones for problem in backbone_problems(backbone)]
     problems += [problem for task in chosen.tasks for problem in task_problems(task, known)]
     sweeps: list[Sweep] = []
-    blocked: list[tuple[str, str, str]] = []
+    blocked: list[tuple[Backbone, Task, Protocol]] = []
     for backbone, task, protocol in _triples(chosen):
         found = problems_of(problems, (backbone.ref.label, task.name))
         if not found:
@@ -149,7 +155,7 @@ def make_plan(
                 continue
             except Probe4dError as error:
                 problems.append(Problem(of=task.name, reason=str(error), exit_code=error.exit_code))
-        blocked.append((backbone.ref.label, task.name, protocol.name))
+        blocked.append((backbone, task, protocol))
     root = store or default_root()
     units = _units(sweeps, root, run, known)
     missing = _missing_shards(sweeps, root)
@@ -161,7 +167,8 @@ def make_plan(
         units=tuple(units),
         todo=tuple(unit for unit in units if not is_done(unit, run, missing)),
         problems=tuple(problems),
-        blocked=tuple(blocked),
+        blocked=tuple((backbone.ref.label, task.name, protocol.name) for backbone, task, protocol in blocked),
+        expected=expected_sets(blocked, suite, known, limit),
     )
 
 

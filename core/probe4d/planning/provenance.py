@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from typing import Any
@@ -70,6 +71,7 @@ def _data(stored: StoredSet) -> dict[str, Any]:
         "clip": attrs.asdict(clips.sampling),
         "samples": clips.samples,
         "clips": len(clips.ids),
+        "facts": json.loads(clips.facts),
         "views": len(clips.views),
         "features": stored.digest,
     }

@@ -21,7 +21,7 @@ from probe4d.sampling import clip_indices, clip_places, clip_seed
 from probe4d.scoring.source import Source, check_ids, digest_arrays
 from probe4d.specs import ClipSampling
 
-__all__ = ["Asked", "Clip", "DatasetSource", "asked_by", "open_task"]
+__all__ = ["Asked", "Clip", "DatasetSource", "asked_by", "open_task", "with_unit"]
 
 EVALUATED = "probe4d_runners.targets:evaluated_fields"
 SETTINGS = "probe4d/frozen"  # the protocol whose settings say which rows are asked for
@@ -47,6 +47,13 @@ class Clip:
 
     sample: Sample
     frames: tuple[int, ...]
+
+
+def with_unit(meta: Mapping[str, Any], kind: Kind, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the conventions of targets; lengths of a dataset that says it is not metric are `unscaled`."""
+    unit = kind.meta("targets").get("unit")
+    unscaled = facts.get("metric") is False and unit is not None and "unscaled" in unit.choices
+    return {**meta, "unit": "unscaled"} if unscaled else dict(meta)
 
 
 def asked_by(task: Entry) -> Asked:
@@ -164,14 +171,12 @@ class DatasetSource(Source):
         return fields, meta
 
     def _stated(self) -> dict[str, Any]:
-        """Return the conventions of the targets; lengths of a dataset that is not metric have no unit."""
+        """Return the conventions of the targets."""
         if self._training is not None and self._asked.sampling is not None:
             meta = dict(self._training.file_meta("targets"))
         else:
             meta = self._first_meta()
-        unit = self._kind.meta("targets").get("unit")
-        unscaled = dict(getattr(self._dataset, "facts", {})).get("metric") is False
-        return {**meta, "unit": "unscaled"} if unscaled and unit and "unscaled" in unit.choices else meta
+        return with_unit(meta, self._kind, getattr(self._dataset, "facts", {}))
 
     def _first_meta(self) -> dict[str, Any]:
         for sample_id in self.ids:

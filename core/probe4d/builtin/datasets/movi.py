@@ -22,6 +22,7 @@ DATASETS = (
         summary="Kubric MOVi-E: rendered objects thrown into a scene, a camera moving on a line; exact targets.",
         access="no login; gs://kubric-public/tfds (pip install gcsfs), about 330 GB at 256x256",
         options={"builder": "movi_e"},
+        published={"train": 9749, "validation": 250},
         **SHARED,
     ),
     DatasetSpec(
@@ -29,6 +30,7 @@ DATASETS = (
         summary="Kubric MOVi-E with a camera that also pans: 97,500 training videos.",
         access="no login; gs://kubric-public/tfds (pip install gcsfs), about 34 MB a video at 256x256",
         options={"builder": "panning_movi_e"},
+        published={"train": 97_500, "validation": 2500},
         **SHARED,
     ),
 )

@@ -14,6 +14,7 @@ DATASETS = (
         licence="CC-BY-4.0",
         kinds=("points",),
         splits=("train", "valid", "test"),
+        published={"valid": 73},
         tags=("paper", "tracking"),
         access=(
             "https://storage.googleapis.com/dm-perception-test/zip_data/point_tracking_valid_annotations.zip and "

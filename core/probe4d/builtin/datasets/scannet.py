@@ -14,6 +14,7 @@ DATASETS = (
         licence="ScanNet Terms of Use (research, signed)",
         kinds=("depth",),
         splits=("train", "val", "test"),
+        published={"train": 1201, "val": 312, "test": 100},
         tags=("paper", "depth"),
         access=(
             "terms of use signed and sent by e-mail, see http://www.scan-net.org/; the lists scannetv2_*.txt are in "

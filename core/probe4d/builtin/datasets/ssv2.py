@@ -14,6 +14,7 @@ DATASETS = (
         licence="Qualcomm research licence (not for commercial use)",
         kinds=("labels",),
         splits=("train", "validation", "test"),
+        published={"train": 168_913, "validation": 24_777, "test": 27_157},
         tags=("paper", "action"),
         access=(
             "account and licence at https://www.qualcomm.com/developer/software/something-something-v-2-dataset; "
