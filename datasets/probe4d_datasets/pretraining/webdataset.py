@@ -90,7 +90,10 @@ def _videos(url: str) -> list[tuple[str, int, int]]:
 
     def find() -> list[tuple[str, int, int]]:
         with open_binary(url) as shard:
-            return [member for member in tar_members(shard, url) if member[0].lower().endswith(VIDEO_SUFFIXES)]
+            try:
+                return [member for member in tar_members(shard, url) if member[0].lower().endswith(VIDEO_SUFFIXES)]
+            except OSError as error:  # a member that claims to be longer than any file can be
+                raise DataError(f"{url}: expected a whole tar archive, got {error}. Fetch it again.") from error
 
     found = cached_index("probe4d/shard-index/1", f"{url}\n{_state(url)}", find)
     return [(name, offset, length) for name, offset, length in found]
