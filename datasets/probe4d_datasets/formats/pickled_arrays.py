@@ -26,6 +26,8 @@ KNOWN = {
     "numpy.dtype": "dtype",
     "numpy.ndarray": "ndarray",
     "_codecs.encode": "encode",
+    "__builtin__.bytes": "bytes",
+    "builtins.bytes": "bytes",
 }
 MAX_DIMS = 8
 MAX_BYTES = 1 << 40
@@ -119,6 +121,8 @@ def reduce(function: Global, arguments: Any, refuses: Refuses) -> Any:
     if function.role == "encode" and arguments[1] == "latin1":
         raw = arguments[0].encode("latin1")
         return Bytes(-1, len(raw), raw)
+    if function.role == "bytes" and arguments == ():
+        return Bytes(-1, 0, b"")
     raise refuses.refusal(f"a call of {function.name}")
 
 
