@@ -31,7 +31,7 @@ BUILTIN = {
     "compare": ("probe4d.commands.compare:command", "Compare two runs, paired by sample."),
     "leaderboard": ("probe4d.commands.leaderboard:command", "Show the results of runs in one table."),
     "score": ("probe4d.commands.score:command", "Score predictions that any program made."),
-    "data": ("probe4d.commands.data:command", "Look at the samples of datasets."),
+    "data": ("probe4d.commands.data:command", "Look at datasets, check a layout, write copies."),
     "cache": ("probe4d.commands.cache:command", "List, verify, prune and export cached features."),
     "features": ("probe4d_runners.features:command", "Write the features that a backbone has of your videos."),
     "plugins": ("probe4d.commands.plugins:command", "List, check, make and install plugins."),

@@ -80,10 +80,13 @@ def _row_of_tracks(sample: Sample, shown: list[int]) -> Image.Image:
         cell = Image.blend(cell, Image.new("RGB", cell.size, (0, 0, 0)), 0.35)
         draw = ImageDraw.Draw(cell)
         for i, track in enumerate(tracks):
-            color = _color(i, len(tracks))
-            tail = [(float(x) * zoom, float(y) * zoom) for x, y in track[max(t - TRAIL, 0) : t + 1]]
             if not visible[i, t]:
                 continue
+            color = _color(i, len(tracks))
+            # A hidden point may stand anywhere: the tail goes back to where the point was last hidden.
+            hidden = np.flatnonzero(~visible[i, :t])
+            start = max(t - TRAIL, int(hidden[-1]) + 1 if len(hidden) else 0)
+            tail = [(float(x) * zoom, float(y) * zoom) for x, y in track[start : t + 1]]
             if len(tail) > 1:
                 draw.line(tail, fill=color)
             x, y = tail[-1]
@@ -118,10 +121,11 @@ def _row_of_poses(sample: Sample, width: int) -> Image.Image:
         centers.append(_times(first[:, :3], eye) + first[:, 3])
         views.append(_times(first[:, :3], pose[2, :3]))
     turn, way = _turn(first, extrinsics[-1]), float(np.sqrt((centers[-1] ** 2).sum()))
-    title = f"camera in the first frame's axes, first to last: {way:.2f} m, {turn:.1f} degrees"
+    unit = "units of the clip" if sample.provenance.get("metric") is False else "m"
+    title = f"camera in the first frame's axes, first to last: {way:.2f} {unit}, {turn:.1f} degrees"
     panels = [
-        _plot(np.array(centers), np.array(views), (0, 2), "from above: right, forward", flip=True),
-        _plot(np.array(centers), np.array(views), (2, 1), "from the left: forward, down", flip=False),
+        _plot(np.array(centers), np.array(views), (0, 2), "from above: right, forward", unit, flip=True),
+        _plot(np.array(centers), np.array(views), (2, 1), "from the left: forward, down", unit, flip=False),
     ]
     row = _row(title, panels, [])
     wide = Image.new("RGB", (max(width, row.width), row.height), PAPER)
@@ -130,7 +134,12 @@ def _row_of_poses(sample: Sample, width: int) -> Image.Image:
 
 
 def _plot(
-    centers: npt.NDArray[np.float64], views: npt.NDArray[np.float64], axes: tuple[int, int], title: str, flip: bool
+    centers: npt.NDArray[np.float64],
+    views: npt.NDArray[np.float64],
+    axes: tuple[int, int],
+    title: str,
+    unit: str,
+    flip: bool,
 ) -> Image.Image:
     width, height = CELL * 2 + GAP, CELL
     panel = Image.new("RGB", (width, height), (255, 255, 255))
@@ -151,7 +160,7 @@ def _plot(
         draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=color)
     bar = 10.0 ** math.floor(math.log10(span * 0.5))
     draw.line((8, height - 8, 8 + bar * zoom, height - 8), fill=INK)
-    draw.text((8, height - 22), f"{bar:g} m", fill=INK)
+    draw.text((8, height - 22), f"{bar:g} {unit}", fill=INK)
     draw.text((8, 4), title, fill=FAINT)
     return panel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,22 @@ from probe4d.contracts import Array, Arrays
 __all__ = ["write_samples"]
 
 
-def write_samples(file: Path, samples: Iterable[tuple[str, Arrays]], meta: Mapping[str, Any]) -> None:
-    """Write an `.npz` of `<sample id>/<field>` members, one sample at a time, whole or not at all."""
+def write_samples(
+    file: Path, samples: Iterable[tuple[str, Arrays]], meta: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+) -> None:
+    """Write an `.npz` of `<sample id>/<field>` members, one sample at a time, whole or not at all.
+
+    Args:
+        meta: or what returns it, which is called when all samples are written.
+    """
     with replacing(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        _member(archive, "meta", np.array(json.dumps(dict(meta))))
+        if not callable(meta):
+            _member(archive, "meta", np.array(json.dumps(dict(meta))))
         for sample_id, fields in samples:
             for name, value in fields.items():
                 _member(archive, f"{sample_id}/{name}", np.asarray(value))
+        if callable(meta):
+            _member(archive, "meta", np.array(json.dumps(dict(meta()))))
 
 
 def _member(archive: zipfile.ZipFile, name: str, value: Array) -> None:
