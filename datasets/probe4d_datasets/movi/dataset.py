@@ -130,4 +130,4 @@ class Movi(Published):
             made["depth"] = depth_of(record, frames, self.depth, self.camera_model)
         if "pose" in self.targets:
             made["pose"] = pose_of(record, frames, size, self.camera_model)
-        return video, made, {"record": record.where, "video_name": record.video_name, **self._options()}
+        return video, made, {"record": record.where, "video_name": record.video_name, "options": self._options()}

@@ -182,7 +182,7 @@ class TapVid(Published):
             "visible": asked.visible[:, frames],
             "query_points": queries(asked, frames),
         }
-        return video, {"points": fields}, {"file": self._places[sample_id].file, "rows": rows, **self._options()}
+        return video, {"points": fields}, {"file": self._places[sample_id].file, "rows": rows, "options": self._options()}
 
     def _queries(self, positions: Array, visible: Array) -> tuple[list[int], Tracks]:
         """Return which tracks are asked for (a row for each time), and themselves."""

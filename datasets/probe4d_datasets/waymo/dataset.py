@@ -172,7 +172,7 @@ class Waymo(Published):
             "stages": [dict(stage) for stage in chosen.stages],
             "unlabelled": _unlabelled(clip, frames),
             "without_boxes": [number for number, frame in zip(frames, clip, strict=True) if not frame.boxes],
-            **self._options(),
+            "options": self._options(),
         }
         return video, {"boxes": _fields(clipped[chosen.rows])}, provenance
 
