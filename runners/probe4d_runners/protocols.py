@@ -50,8 +50,9 @@ class FrozenProtocol:
         select_on: which split chooses the member that stands for the cell. `evaluate` is the split that is
             reported, as in the paper; `holdout` a part of the training split that is not trained on.
         holdout: that part, as a fraction of the training samples.
-        views: augmented views cached of each training clip. Source: DECIDE; the paper augments online and
-            is silent on caching.
+        views: augmented views cached of each training clip; 0 caches nothing and streams: clips are cut,
+            augmented and encoded once per step for the whole sweep, each epoch in a new view.
+            Source: DECIDE 1; the paper augments online and is silent on caching.
         layers, layers_by_kind: where features are read, as depth. Source: paper 4.1: 95 %, and 75 % for SSv2.
         dtype: of cached features.
         tracks: per clip in training, `eval_tracks` at most in evaluation (one more is an error).
@@ -76,7 +77,7 @@ class FrozenProtocol:
     clip_norm: float = _rate(0.0)
     select_on: str = field(default="evaluate", validator=in_(("evaluate", "holdout")))
     holdout: float = field(default=0.1, converter=float, validator=and_(gt(0.0), lt(1.0)))
-    views: int = _count(1)
+    views: int = _count(1, least=0)
     layers: tuple[Layer, ...] = field(default=(0.95,), converter=tuple, validator=min_len(1))
     layers_by_kind: Mapping[str, tuple[Layer, ...]] = field(factory=dict, converter=_by_kind)
     dtype: str = field(default="float16", validator=in_(("float16", "bfloat16", "float32")))

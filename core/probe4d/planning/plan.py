@@ -204,7 +204,8 @@ class _Sweeper:
         key = (task.name, protocol.name)
         if key not in self._clips:
             spec, settings = task.spec, protocol.settings
-            train_views = tuple(range(settings.seed, settings.seed + settings.views))
+            # What is streamed begins with the view that a cache of one view holds.
+            train_views = tuple(range(settings.seed, settings.seed + max(settings.views, 1)))
             self._clips[key] = (
                 self._clips_of(spec.train, spec.train_clip, train_views),
                 self._clips_of(spec.evaluate, spec.evaluate_clip, (0,)),

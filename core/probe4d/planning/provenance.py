@@ -31,7 +31,7 @@ def context_of(sweep: Sweep, registry: Registry) -> dict[str, Any]:
             "weights": sweep.train.address.weights,
             "seed": sweep.backbone.ref.seed,
         },
-        "data": {"train": _data(sweep.train), "evaluate": _data(sweep.evaluate)},
+        "data": {"train": _data(sweep.train, sweep.streamed), "evaluate": _data(sweep.evaluate, sweep.streamed)},
         "plugins": [_plugin(record, used) for record in registry.records if record.status == "ok"],
     }
 
@@ -61,7 +61,7 @@ def _used(sweep: Sweep, registry: Registry) -> set[str]:
     return {entry.plugin for entry in entries}
 
 
-def _data(stored: StoredSet) -> dict[str, Any]:
+def _data(stored: StoredSet, streamed: bool) -> dict[str, Any]:
     clips = stored.clips
     return {
         "dataset": clips.dataset,
@@ -72,8 +72,8 @@ def _data(stored: StoredSet) -> dict[str, Any]:
         "samples": clips.samples,
         "clips": len(clips.ids),
         "facts": json.loads(clips.facts),
-        "views": len(clips.views),
-        "features": stored.digest,
+        "views": 0 if streamed else len(clips.views),
+        "features": None if streamed else stored.digest,
     }
 
 

@@ -45,8 +45,15 @@ class Sweep:
     evaluate_targets: StoredSet
 
     @property
+    def streamed(self) -> bool:
+        """Whether features are computed as they are needed, and none are stored."""
+        return bool(self.protocol.settings.views == 0)
+
+    @property
     def sets(self) -> tuple[StoredSet, ...]:
-        """The four sets it reads."""
+        """The sets that are stored: all four, or but the targets that are scored where features are streamed."""
+        if self.streamed:
+            return (self.evaluate_targets,)
         return (self.train, self.evaluate, self.train_targets, self.evaluate_targets)
 
     @property
@@ -98,15 +105,31 @@ def _rows(stored: StoredSet, batch: int) -> dict[str, Any]:
 
 def probe_unit(sweep: Sweep, root: str, run: RunFolder, needs: Iterable[Unit]) -> Unit:
     """Return the unit that trains a sweep and predicts the evaluation split."""
+    names = ("train", "evaluate", "train_targets", "evaluate_targets")
+    stored = {name: getattr(sweep, name) for name in names if getattr(sweep, name) in sweep.sets}
+    sets = {name: {"url": join(root, one.digest), "address": one.address.to_json()} for name, one in stored.items()}
+    if sweep.streamed:
+        sets["train"] = {"stream": _stream(sweep, sweep.train, sweep.train_targets)}
+        sets["evaluate"] = {"stream": _stream(sweep, sweep.evaluate, sweep.evaluate_targets)}
     arguments = {
-        "sets": {
-            name: {"url": join(root, stored.digest), "address": stored.address.to_json()}
-            for name, stored in zip(("train", "evaluate", "train_targets", "evaluate_targets"), sweep.sets, strict=True)
-        },
+        "sets": sets,
         **_what(sweep),
         "output": str(run.path / "sweeps" / sweep.folder),
     }
     return _unit("probe", PROBE, arguments, needs)
+
+
+def _stream(sweep: Sweep, features: StoredSet, targets: StoredSet) -> dict[str, Any]:
+    """Return what makes the rows of a split that is not stored. Its address is there to tell it from others."""
+    return {
+        "address": features.address.to_json(),
+        "samples": features.clips.samples,
+        "clips": features.clips.arguments(),
+        "features": _rows(features, sweep.protocol.settings.extract_batch_size),
+        "dtype": features.dtype,
+        "kind": targets.kinds[0],
+        "target_settings": dict(targets.target_settings),
+    }
 
 
 def score_unit(sweep: Sweep, probe: Unit, run: RunFolder, context: Mapping[str, Any]) -> Unit:

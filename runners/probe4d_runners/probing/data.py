@@ -1,4 +1,4 @@
-"""The stored sets of a sweep: features and targets of the same rows, as batches."""
+"""The clips of a sweep, features and targets of the same rows, as batches: from stored sets, or streamed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from probe4d.errors import DataError
 from probe4d.sampling import sample_of
 from probe4d.specs import ClipSampling
 from probe4d.store import FeatureAddress, FeatureStore
+from probe4d_runners.probing.streams import Streamed, open_stream
 from probe4d_runners.protocols import FrozenProtocol
 
-__all__ = ["Clips", "open_clips", "split_holdout"]
+__all__ = ["Clips", "Split", "open_clips", "open_split", "open_targets", "split_holdout"]
 
 HELD_BYTES = 1 << 30  # targets up to this size are read once and kept
 
@@ -41,6 +42,17 @@ class Clips:
         names = self.features.ids
         return [names[row // views] + (f"#{row % views}" if row % views else "") for row in rows.tolist()]
 
+    def samples(self, rows: Array) -> list[str]:
+        """Return the sample that each row is of."""
+        sampling = ClipSampling(**self.features.description.address.clip)
+        names = self.features.ids
+        return [sample_of(names[row // self.features.views], sampling) for row in rows.tolist()]
+
+    def extract_seconds(self) -> float | None:
+        """Return how long the shards of the features took to make."""
+        store = self.features
+        return sum(store.done_receipt(shard).seconds for shard in range(store.num_shards))
+
     def targets_of(self, rows: Array) -> Arrays:
         """Return the targets `(n, …)` of rows."""
         if self._held:
@@ -63,6 +75,30 @@ class Clips:
             yield part, _stacked(batch.features), self.targets_of(batch.rows)
 
 
+Split = Clips | Streamed
+
+
+def open_split(sets: Mapping[str, Mapping[str, Any]], split: str, max_broken: float) -> Split:
+    """Return `train` or `evaluate` of a probe unit's sets, stored or streamed.
+
+    Raises:
+        DataError: too many clips are missing.
+    """
+    if "stream" in sets[split]:
+        return open_stream(sets[split]["stream"], max_broken)
+    return open_clips(sets[split], sets[f"{split}_targets"], max_broken)
+
+
+def open_targets(stored: Mapping[str, Any]) -> Clips:
+    """Return the targets of a set, to be read without features.
+
+    Raises:
+        DataError: it holds none.
+    """
+    opened = _open(stored)
+    return _held(opened, opened)
+
+
 def open_clips(features: Mapping[str, Any], targets: Mapping[str, Any], max_broken: float = 1.0) -> Clips:
     """Return the clips of two sets, each `{url, address}`.
 
@@ -72,41 +108,51 @@ def open_clips(features: Mapping[str, Any], targets: Mapping[str, Any], max_brok
     opened, labels = (_open(one) for one in (features, targets))
     if (opened.ids, opened.views) != (labels.ids, labels.views):
         raise DataError(f"{opened.url}: expected the samples and views of {labels.url}, got others.")
-    rows = np.flatnonzero(opened.valid() & labels.valid())
-    left_out = {item.id: item.reason for store in (labels, opened) for item in store.left_out()}
-    if not len(rows) or len(left_out) > max_broken * len(opened.ids):
+    clips = _held(opened, labels)
+    left_out = clips.left_out
+    if len(left_out) > max_broken * len(opened.ids):
         some = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:3])
         whole = f"{len(opened.ids) - len(left_out)} of {len(opened.ids)}"
         raise DataError(
             f"{opened.url}: expected features and targets of all samples but {max_broken:.0%}, got {whole}. {some}"
         )
+    return clips
+
+
+def _held(features: FeatureStore, targets: FeatureStore) -> Clips:
+    """Return the clips that both sets hold, their targets read where they are few."""
+    rows = np.flatnonzero(features.valid() & targets.valid())
+    stores = {store.url: store for store in (targets, features)}.values()
+    left_out = {item.id: item.reason for store in stores for item in store.left_out()}
+    if not len(rows):
+        some = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:3])
+        raise DataError(f"{features.url}: expected clips with features and targets, got none. {some}")
     held = {}
-    if labels.description.nbytes <= HELD_BYTES:
-        every = np.arange(labels.num_rows)
-        held = {name: labels.read_target(every, name) for name in labels.fields}
-    return Clips(opened, labels, rows, left_out, held)
+    if targets.description.nbytes <= HELD_BYTES:
+        every = np.arange(targets.num_rows)
+        held = {name: targets.read_target(every, name) for name in targets.fields}
+    return Clips(features, targets, rows, left_out, held)
 
 
 def _open(stored: Mapping[str, Any]) -> FeatureStore:
     return FeatureStore.open(stored["url"], FeatureAddress.from_json(stored["address"], stored["url"]))
 
 
-def split_holdout(clips: Clips, fraction: float, seed: int) -> tuple[Array, Array]:
+def split_holdout(clips: Split, fraction: float, seed: int) -> tuple[Array, Array]:
     """Return training rows and held-out rows; all clips and views of a sample are on one side.
 
     Raises:
         DataError: there are too few samples to hold one out.
     """
-    sampling = ClipSampling(**clips.features.description.address.clip)
-    names = np.array([sample_of(name, sampling) for name in clips.features.ids])
-    of_rows = np.unique(names, return_inverse=True)[1][clips.rows // clips.features.views]
-    samples = np.unique(of_rows)
+    rows = clips.rows
+    names, of_rows = np.unique(np.array(clips.samples(rows)), return_inverse=True)
+    samples = np.arange(len(names))
     held = max(1, round(len(samples) * fraction))
     if held >= len(samples):
-        raise DataError(f"{clips.features.url}: expected samples to train on beside {held} held out, got none.")
+        raise DataError(f"holdout: expected samples to train on beside {held} held out, got {len(samples)} in all.")
     chosen = np.random.Generator(np.random.PCG64([seed, 7])).permutation(samples)[:held]
     out = np.isin(of_rows, chosen)
-    return clips.rows[~out], clips.rows[out]
+    return rows[~out], rows[out]
 
 
 def _stacked(features: Mapping[str, Array]) -> Array:
