@@ -159,3 +159,29 @@ def test_learned_depth_queries_serve_one_clip_size_only(make):
         jax.eval_shape(readout.apply, params, features, {"depth": np.zeros((4, 8, 8, 4))})
     with pytest.raises(UsageError, match=r"that patches of \(2, 4, 4\) divide, got \(4, 9, 4\)"):
         jax.eval_shape(readout.apply, params, features, {"depth": np.zeros((4, 4, 9, 4))})
+
+
+def test_an_output_may_start_at_the_mean_of_the_first_targets(start, kind):
+    released, ours = start(kind), start(kind, output_start="targets")
+    assert not np.asarray(released["out"]["bias"]).any()
+    assert np.isfinite(ours["out"]["bias"]).all()
+    assert ours["out"]["bias"].shape == released["out"]["bias"].shape
+    assert np.asarray(ours["out"]["bias"]).any()
+    np.testing.assert_array_equal(ours["out"]["kernel"], released["out"]["kernel"])
+
+
+@pytest.mark.parametrize("kind", ["pose", "depth", "boxes"])
+def test_no_other_constant_fits_those_targets_better(start, make, compiled, kind):
+    readout, features, batch = make(kind, output_start="targets")
+    params = start(kind, output_start="targets")
+    loss = compiled(lambda p: readout.loss(readout.apply(p, features, batch), batch)[0])
+    kernel, bias = 0 * params["out"]["kernel"], params["out"]["bias"]
+    found = [float(loss({**params, "out": {"kernel": kernel, "bias": bias + by}})) for by in (0.0, 0.05, -0.05)]
+    assert found[0] < min(found[1:])
+
+
+def test_embeddings_start_as_wide_as_they_are_told(start):
+    for std in (0.02, 0.5):
+        params = start("depth", width=64, embedding_std=std)
+        assert float(np.std(params["temporal"]["embedding"])) == pytest.approx(std, rel=0.4)
+        assert float(np.std(params["query"]["embedding"])) == pytest.approx(std, rel=0.2)

@@ -62,6 +62,12 @@ class BoxesReadout(CrossAttentionReadout):
         size = jnp.square(error) if self.config.loss == "l2" else jnp.abs(error)
         return {"box": masked_sum(size.mean(-1), present)}
 
+    def mean_output(self, batch: Mapping[str, Any]) -> Any:
+        """Return the mean box of each frame."""
+        present = self._masks(batch)[..., None]
+        boxes = jnp.where(present, batch["boxes"], 0.0).sum((0, 1)) / jnp.maximum(present.sum((0, 1)), 1)  # (t, 4)
+        return self._reorder(boxes).reshape(-1)
+
     def weights(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the number of boxes present."""
         return {"box": self._masks(batch).sum(dtype=jnp.float32)}

@@ -62,6 +62,10 @@ class TrunkConfig:
         attention: how the same attention is computed. `projected` makes keys and values; `absorbed`
             moves both projections to the query's side, which costs `queries * heads / width` of that;
             `auto` takes the cheaper.
+        embedding_std: of learned queries and the temporal embedding at the start. Source: released (0.02); a larger
+            one tells places and times apart from the first step on, which a short training needs.
+        output_start: bias of the output at the start: `zero`, as released, or `targets`, the mean over the targets
+            of the first batch.
         query_tile: queries that are worked on at a time, so that memory stays bounded.
     """
 
@@ -73,6 +77,8 @@ class TrunkConfig:
     norm_eps: float = _real(1e-6)
     dtype: str = _choice("float32", "bfloat16")
     attention: str = _choice("auto", "projected", "absorbed")
+    embedding_std: float = _real(0.02)
+    output_start: str = _choice("zero", "targets")
     query_tile: int = _count(784)
 
     def __attrs_post_init__(self) -> None:

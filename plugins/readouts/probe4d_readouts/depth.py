@@ -78,6 +78,12 @@ class DepthReadout(CrossAttentionReadout):
         target = jnp.where(valid, batch["depth"], 0.0)
         return {"l2": masked_sum(jnp.square(outputs - target), valid)}
 
+    def mean_output(self, batch: Mapping[str, Any]) -> Any:
+        """Return the mean depth of the valid pixels, for every pixel of a patch."""
+        valid = self._valid(batch)
+        mean = masked_sum(batch["depth"], valid) / jnp.maximum(valid.sum(dtype=jnp.float32), 1.0)
+        return jnp.full(math.prod(self.config.patch), mean)
+
     def weights(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the number of valid pixels."""
         return {"l2": self._valid(batch).sum(dtype=jnp.float32)}

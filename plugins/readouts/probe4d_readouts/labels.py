@@ -47,6 +47,12 @@ class LabelsReadout(CrossAttentionReadout):
         label = jnp.where(real, batch["label"], 0)
         return {"cross_entropy": masked_sum(cross_entropy(outputs, label), real)}
 
+    def mean_output(self, batch: Mapping[str, Any]) -> Any:
+        """Return the log of each class's share, one added to every count."""
+        real = real_samples(batch, batch["label"].shape[0])
+        counts = jnp.zeros(self.config.classes).at[jnp.where(real, batch["label"], 0)].add(real.astype(jnp.float32))
+        return jnp.log((counts + 1) / (counts.sum() + self.config.classes))
+
     def weights(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the number of real samples."""
         real = real_samples(batch, batch["label"].shape[0])

@@ -14,7 +14,7 @@ from attrs import frozen
 __all__ = ["Leaf", "Table", "axes_of", "dense", "embedding", "init_params", "kernels_of", "norm"]
 
 Table: TypeAlias = Mapping[str, Any]  # a nested mapping of Leaf
-_Drawn: TypeAlias = tuple[tuple[int, ...], str, int]  # shape, start, fan-in
+_Drawn: TypeAlias = tuple[tuple[int, ...], str | float, int]  # shape, start, fan-in
 
 
 @frozen
@@ -23,12 +23,13 @@ class Leaf:
 
     Attributes:
         axes: logical axis name -> size, in order; a name that starts with `_` has no sharding rule.
-        start: `zeros`, `ones`, `normal` (std 0.02) or `lecun` (truncated normal of variance 1 / fan-in).
+        start: `zeros`, `ones`, `lecun` (truncated normal of variance 1 / fan-in), or the standard deviation
+            of a normal.
         inputs: how many leading axes a kernel contracts, its fan-in.
     """
 
     axes: Mapping[str, int]
-    start: str
+    start: str | float
     inputs: int = 0
 
     @property
@@ -55,9 +56,9 @@ def norm(channels: Mapping[str, int]) -> dict[str, Leaf]:
     return {"scale": Leaf(dict(channels), "ones"), "bias": Leaf(dict(channels), "zeros")}
 
 
-def embedding(axes: Mapping[str, int]) -> dict[str, Leaf]:
-    """Return a learned table, N(0, 0.02)."""
-    return {"embedding": Leaf(dict(axes), "normal")}
+def embedding(axes: Mapping[str, int], std: float) -> dict[str, Leaf]:
+    """Return a learned table, N(0, std)."""
+    return {"embedding": Leaf(dict(axes), std)}
 
 
 def _is_leaf(node: Any) -> bool:
@@ -70,8 +71,8 @@ def _start(leaf: _Drawn, key: Any) -> Any:
         return jnp.zeros(shape, jnp.float32)
     if start == "ones":
         return jnp.ones(shape, jnp.float32)
-    if start == "normal":
-        return 0.02 * jax.random.normal(key, shape, jnp.float32)
+    if not isinstance(start, str):
+        return start * jax.random.normal(key, shape, jnp.float32)
     # 0.8796 is the standard deviation of a normal cut off at two of its own.
     std = 1 / math.sqrt(fan_in) / 0.87962566103423978
     return std * jax.random.truncated_normal(key, -2.0, 2.0, shape, jnp.float32)

@@ -9,6 +9,9 @@ from probe4d.specs import ReadoutSpec
 
 PROBE4D_PLUGIN_API = 1
 
+# Options by which a protocol may size a readout, or make a short training of it useful.
+SIZES = ("width", "heads", "embedding_std", "output_start")
+
 READOUTS = (
     ReadoutSpec(
         name="labels",
@@ -17,7 +20,7 @@ READOUTS = (
         summary="one learned query -> class logits; softmax cross-entropy",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
-        sizes=("width", "heads"),
+        sizes=SIZES,
     ),
     ReadoutSpec(
         name="pose",
@@ -26,7 +29,7 @@ READOUTS = (
         summary="one learned query on the first and last frame -> [R|t]; L2",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
-        sizes=("width", "heads"),
+        sizes=SIZES,
     ),
     ReadoutSpec(
         name="points",
@@ -35,7 +38,7 @@ READOUTS = (
         summary="a query point, one query per 2 frames -> x, y, visibility, certainty; Huber + BCE",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
-        sizes=("width", "heads"),
+        sizes=SIZES,
     ),
     ReadoutSpec(
         name="depth",
@@ -44,7 +47,7 @@ READOUTS = (
         summary="one query per 2x8x8 patch -> metres per pixel; masked L2",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
-        sizes=("width", "heads"),
+        sizes=SIZES,
     ),
     ReadoutSpec(
         name="boxes",
@@ -53,7 +56,7 @@ READOUTS = (
         summary="a first-frame box -> one box per frame; masked L2",
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
-        sizes=("width", "heads"),
+        sizes=SIZES,
     ),
 )
 

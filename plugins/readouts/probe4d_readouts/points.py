@@ -52,8 +52,16 @@ class PointsReadout(CrossAttentionReadout):
         return {
             **super().table(dims),
             "query_mlp": embedder_table(coordinates, config.bands, config.query_mlp),
-            "tiles": embedding({"_tiles": config.tiles, "query_embed": config.query_mlp}),
+            "tiles": embedding({"_tiles": config.tiles, "query_embed": config.query_mlp}, config.embedding_std),
         }
+
+    def mean_output(self, batch: Mapping[str, Any]) -> Any:
+        """Return the picture's middle, and the logit of how many points are visible; nothing is certain yet."""
+        real, visible = self._masks(batch)
+        share = jnp.clip(visible.sum() / jnp.maximum(real.sum(), 1), 0.01, 0.99)
+        zero = jnp.zeros((), jnp.float32)
+        frame = jnp.stack([zero, zero, jnp.log(share / (1 - share)), zero])
+        return jnp.tile(frame, self.config.frames_per_query)
 
     def coefficients(self) -> dict[str, float]:
         """Return the paper's weights of the three terms."""

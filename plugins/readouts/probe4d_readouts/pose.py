@@ -51,6 +51,11 @@ class PoseReadout(CrossAttentionReadout):
         pose = _with_rotation(outputs) if self.config.project_in_loss else outputs
         return {"l2": masked_sum(jnp.square(pose - target).mean((-2, -1)), real)}
 
+    def mean_output(self, batch: Mapping[str, Any]) -> Any:
+        """Return the mean matrix."""
+        real = real_samples(batch, batch["pose"].shape[0])[:, None, None]
+        return (jnp.where(real, batch["pose"], 0.0).sum(0) / jnp.maximum(real.sum(), 1)).reshape(-1)
+
     def weights(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the number of real samples."""
         real = real_samples(batch, batch["pose"].shape[0])

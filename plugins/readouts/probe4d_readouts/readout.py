@@ -59,6 +59,10 @@ class CrossAttentionReadout(ABC):
     def weights(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return how much each term's sum is over: a count of samples, points, pixels or boxes."""
 
+    @abstractmethod
+    def mean_output(self, batch: Mapping[str, Any]) -> Any:
+        """Return the outputs of one query that fit the batch's targets on average, `(outputs,)`."""
+
     def coefficients(self) -> dict[str, float]:
         """Return the weight of each term in the loss; 1 where it is the only one."""
         return dict.fromkeys(self.terms, 1.0)
@@ -74,7 +78,10 @@ class CrossAttentionReadout(ABC):
     def init(self, key: Any, features: Any, batch: Mapping[str, Any]) -> Params:
         """Return float32 parameters for features `(b, t, k, c)` of this shape."""
         self.check_features(features)
-        return init_params(self.table(self.dims(features, batch)), key)
+        params: dict[str, Any] = init_params(self.table(self.dims(features, batch)), key)
+        if self.config.output_start == "targets":
+            params["out"]["bias"] = jnp.asarray(self.mean_output(batch), jnp.float32)
+        return params
 
     def param_axes(self) -> Any:
         """Return a tree like `params`, each leaf a tuple of logical axis names (or None)."""

@@ -52,8 +52,8 @@ def trunk_table(config: TrunkConfig, dims: Dims) -> dict[str, dict[str, Leaf]]:
     space = dims.space if config.temporal_embedding == "time_space" else 1
     return {
         "norm": norm({"embed": dims.channels}),
-        "temporal": embedding({"_time": dims.frames, "_space": space, **channels}),
-        "query": embedding({"queries": dims.queries, **split})
+        "temporal": embedding({"_time": dims.frames, "_space": space, **channels}, config.embedding_std),
+        "query": embedding({"queries": dims.queries, **split}, config.embedding_std)
         if dims.queries
         else dense({"query_embed": dims.query_width}, split),
         "key": {"kernel": dense(channels, split)["kernel"]},
