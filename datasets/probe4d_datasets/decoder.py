@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from probe4d.errors import DataError, MissingExtraError
-from probe4d_datasets.files import Location, local_path, open_binary
+from probe4d_datasets.files import TORN, Location, local_path, open_binary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def open_video(location: Location, threads: Threads = "none") -> Iterator[tuple[
                 stream = container.streams.video[0]
                 stream.thread_type = "NONE" if threads == "none" else "AUTO"
                 yield container, stream
-    except (av.error.FFmpegError, EOFError, OSError) as error:
+    except (av.error.FFmpegError, *TORN) as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise DataError(
             f"{os.fspath(location)}: expected a whole video, got {reason!r}. Remove or replace the file."

@@ -5,15 +5,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from probe4d.errors import DataError, MissingExtraError
 
-__all__ = ["digest", "filesystem", "local_path", "open_binary"]
+__all__ = ["BROKEN", "TORN", "digest", "filesystem", "local_path", "open_binary"]
 
 Location = str | os.PathLike[str]
+# What reading a file raises that is cut off, or lies in an archive that is; and what opening it may raise besides.
+TORN = (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
+BROKEN = (*TORN, KeyError, ValueError, RuntimeError)
 
 
 def local_path(location: Location) -> str | None:
@@ -41,7 +47,9 @@ def filesystem(url: str) -> tuple[Any, str]:
         fs, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
         raise MissingExtraError(f"{url}: expected the package of its protocol, got: {error}.") from error
-    except (OSError, ValueError) as error:
+    except DataError:
+        raise
+    except BROKEN as error:
         raise DataError(f"{url}: expected a URL that fsspec opens, got: {error}.") from error
     return fs, path
 
@@ -60,7 +68,9 @@ def open_binary(location: Location) -> Iterator[BinaryIO]:
             # The filesystem stays referenced as long as the file: an archive closes with it.
             fs, inner = filesystem(os.fspath(location))
             file = fs.open(inner, "rb")
-    except (OSError, KeyError) as error:
+    except DataError:
+        raise
+    except BROKEN as error:
         raise DataError(f"{location}: expected a readable file, got {_reason(error)}. Check the path.") from error
     with file:
         yield file
@@ -78,7 +88,9 @@ def digest(location: Location) -> str:
             return _digest(path, (status.st_size, status.st_mtime_ns, status.st_ino))
         fs, inner = filesystem(os.fspath(location))
         return _digest(os.fspath(location), fs.ukey(inner))
-    except (OSError, KeyError) as error:
+    except DataError:
+        raise
+    except BROKEN as error:
         raise DataError(f"{location}: expected a readable file, got {_reason(error)}. Check the path.") from error
 
 

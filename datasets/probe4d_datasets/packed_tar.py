@@ -56,6 +56,10 @@ class PackedTar(AbstractArchiveFileSystem):
         self._members: dict[str, tuple[int, int]] = {}
         self._stream: BinaryIO | None = None
 
+    def __del__(self) -> None:
+        if getattr(self, "_stream", None) is not None:
+            self._stream.close()  # type: ignore[union-attr]
+
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
         return str(super()._strip_protocol(path)).lstrip("/")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from attrs import frozen
 
 from probe4d.errors import DataError
-from probe4d_datasets.files import filesystem, local_path, open_binary
+from probe4d_datasets.files import BROKEN, filesystem, local_path, open_binary
 
 __all__ = ["Root", "under"]
 
@@ -30,8 +28,6 @@ STATE_KEYS = (
     "etag",
     "state",
 )
-# What reading a member of a broken archive raises.
-BROKEN_ARCHIVE = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError)
 CACHES = ("simplecache", "filecache", "blockcache", "cached")
 
 
@@ -54,7 +50,9 @@ class Root:
         fs, path = filesystem(self.url)
         try:
             found = fs.find(path)
-        except (OSError, ValueError, KeyError) as error:
+        except DataError:
+            raise
+        except BROKEN as error:
             raise DataError(f"{self.url}: expected a folder, got {type(error).__name__}: {error}.") from error
         if not found:
             raise DataError(f"{self.url}: expected a folder with files, got none. Check the root.")
@@ -102,7 +100,7 @@ class Root:
                 return f"{stat.st_size} {stat.st_mtime_ns}"
             fs, inner = filesystem(where)
             info = fs.info(inner)
-        except (OSError, KeyError) as error:
+        except BROKEN as error:
             raise DataError(f"{where}: expected a readable file, got {type(error).__name__}: {error}.") from error
         return " ".join(str(info.get(key, "")) for key in STATE_KEYS)
 
@@ -151,7 +149,9 @@ class Root:
                 where = self.location(path)
                 try:
                     contents.append(fs.cat_file(f"{base.rstrip('/')}/{path}" if base else path))
-                except (OSError, KeyError) as error:
+                except DataError:
+                    raise
+                except BROKEN as error:
                     raise DataError(f"{where}: expected a readable file, got {error!r}.") from error
             return contents
         for path in paths:
@@ -169,7 +169,7 @@ class Root:
         with open_binary(where) as file:
             try:
                 content = file.read(limit + 1)
-            except BROKEN_ARCHIVE as error:
+            except BROKEN as error:
                 raise DataError(f"{where}: expected a whole file, got {type(error).__name__}: {error}.") from error
         if len(content) > limit:
             raise DataError(f"{where}: expected at most {limit:,} bytes, got more. Is it this file?")

@@ -68,13 +68,13 @@ def nearest_frames(stamps: Array, seconds: Sequence[float | None], tolerance: fl
     """
     if any(second is None for second in seconds):
         raise DataError(f"{where}: expected a time for every frame, got some without. Remux the video.")
-    times = np.asarray(seconds, np.float64)
+    times = np.rint(np.asarray(seconds, np.float64) * 1e6).astype(np.int64)  # whole numbers, where ties are ties
     order = np.argsort(times, kind="stable")
-    wanted, ordered = np.asarray(stamps, np.float64) / 1e6, times[order]
+    wanted, ordered = np.asarray(stamps, np.int64), times[order]
     right = np.searchsorted(ordered, wanted).clip(0, len(times) - 1)
     left = np.maximum(right - 1, 0)
     nearer = np.where(np.abs(ordered[left] - wanted) <= np.abs(ordered[right] - wanted), left, right)
-    return Match(places=order[nearer], ok=np.abs(ordered[nearer] - wanted) <= tolerance)
+    return Match(places=order[nearer], ok=np.abs(ordered[nearer] - wanted) <= tolerance * 1e6)
 
 
 def longest_run(ok: Array) -> tuple[int, int]:
