@@ -10,15 +10,15 @@ import pytest
 
 pytest.importorskip("jax", reason="needs jax: probes are trained with it")
 
-import attrs  # noqa: E402 - after the skip
+import attrs
 
-from probe4d import suites  # noqa: E402
-from probe4d.errors import DataError  # noqa: E402
-from probe4d.planning import make_plan  # noqa: E402
-from probe4d.records import RunFolder  # noqa: E402
-from probe4d.registry import load_target  # noqa: E402
-from probe4d_datasets.playroom import Playroom  # noqa: E402
-from probe4d_runners.clip_source import ClipSource  # noqa: E402
+from probe4d import suites
+from probe4d.errors import DataError
+from probe4d.planning import make_plan
+from probe4d.records import RunFolder
+from probe4d.registry import load_target
+from probe4d_datasets.playroom import Playroom
+from probe4d_runners.clip_source import ClipSource
 
 SUITE = """
 name = "tiny"
@@ -162,7 +162,7 @@ def test_a_broken_clip_costs_itself_and_is_named(tmp_path, monkeypatch):
 def test_too_many_broken_clips_fail_the_unit(tmp_path, monkeypatch):
     run = Run(tmp_path, suite(views=0))
     monkeypatch.setattr(Playroom, "load", broken(*run.plan.sweeps[0].train.clips.ids))
-    with pytest.raises(DataError, match="broken|can be read"):
+    with pytest.raises(DataError, match="broken"):
         run.carry_out()
 
 
