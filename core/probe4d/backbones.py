@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe4d.errors import DataError, MissingExtraError, UnknownNameError, UsageError
-from probe4d.paths import cache_dir
+from probe4d.errors import DataError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from probe4d.registry import Entry
@@ -26,8 +25,8 @@ def load_backbone(name: str, weights: str | Path | None = None, seed: int = 0, *
 
     Args:
         name: short or canonical, as `probe4d list backbones` shows it.
-        weights: a file or an fsspec URL; needed unless the weights come with the plugin or the name
-            promises none (`4ds-s-random`).
+        weights: a file, a folder of the hub's kind, or an fsspec URL of either; needed unless the weights come
+            with the plugin or the name promises none (`4ds-s-random`).
         seed: of random weights.
         **options: of the backbone's target; those that its spec sets are fixed.
 
@@ -49,20 +48,27 @@ def load_backbone(name: str, weights: str | Path | None = None, seed: int = 0, *
 
 
 def weights_of(entry: Entry, weights: str | Path | None) -> Path | None:
-    """Return the file that a backbone is loaded from, or None where its name promises random values.
+    """Return the file or folder that a backbone is loaded from, or None where its name promises random values.
+
+    Weights that have the published file's name, or come from its URL, must have its published digest.
 
     Raises:
         UsageError: the name promises weights, and none are given.
-        DataError: they are not there.
+        DataError: they are not there, or are not the published ones.
     """
     published = entry.spec.weights
     if weights is not None:
-        return weights_file(weights)
+        digest = published.sha256 if published is not None and _name(weights) == _name(published.url or "") else None
+        return weights_file(weights, digest)
     if published is None:
         return None
     if published.url is not None and _PACKAGED.fullmatch(published.url):
         return weights_file(published.url)
     raise UsageError(f"{entry.name}: expected weights, got none. {_where(entry)}{_random_instead(entry)}")
+
+
+def _name(location: str | Path) -> str:
+    return str(location).rstrip("/").rpartition("/")[2]
 
 
 def _where(entry: Entry) -> str:
@@ -104,25 +110,30 @@ def _check_options(entry: Entry, options: dict[str, Any]) -> None:
             )
 
 
-def weights_file(location: str | Path) -> Path:
-    """Return a local file with the weights; a URL is fetched once and kept in the cache.
+def weights_file(location: str | Path, sha256: str | None = None) -> Path:
+    """Return a local file or folder with the weights; a URL is fetched once and kept in the cache.
 
     Args:
         location: a path, an fsspec URL, or `"package:path"` for a file of an installed package.
+        sha256: what a file's digest has to be.
 
     Raises:
-        DataError: there is no such file.
+        DataError: there is nothing, or something of another digest.
         MissingExtraError: a URL is given and fsspec, or what it needs for that protocol, is not installed.
     """
+    from probe4d.weights_cache import check_digest, fetch
+
     text = str(location)
     packaged = _PACKAGED.fullmatch(text) if isinstance(location, str) else None
     if _URL.match(text):
-        return _fetched(text)
+        return fetch(text, sha256)
     if packaged and not Path(text).exists():
         return _of_package(packaged[1], packaged[2])
     path = Path(text).expanduser()
     if not path.exists():
         raise DataError(f"weights: expected a file at {path}, got none. Check the path.")
+    if sha256 is not None and path.is_file():
+        check_digest(path, sha256, str(path))
     return path
 
 
@@ -136,17 +147,3 @@ def _of_package(package: str, path: str) -> Path:
     if not isinstance(file, Path) or not file.is_file():
         raise DataError(f"weights: expected a file {path!r} in the package {package!r}, got none. Reinstall it.")
     return file
-
-
-def _fetched(url: str) -> Path:
-    try:
-        import fsspec
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"weights {url}: needs fsspec. Run: pip install 'probe4d[zarr]'") from error
-    try:
-        local: str = fsspec.open_local(f"filecache::{url}", filecache={"cache_storage": str(cache_dir() / "weights")})
-    except ImportError as error:
-        raise MissingExtraError(f"weights {url}: {error}. Install it, or download the file by hand.") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"weights: expected a file at {url}, got {error!r}. Check the URL and the network.") from error
-    return Path(local)

@@ -150,6 +150,7 @@ class BackboneSpec(Spec):
     Attributes:
         params: number of parameters, exact; 0 for a backbone that learns nothing.
         depth: number of blocks that `layers` may name.
+        layers: where its features are read unless a suite says; empty leaves it to the protocol.
         frozen, trainable: which of the two contracts the target's product offers.
     """
 
@@ -157,6 +158,7 @@ class BackboneSpec(Spec):
     tokens: TokenGrid = field(converter=_as_tokens, validator=typed("a TokenGrid", TokenGrid))
     params: int = field(validator=typed("an integer", int))
     depth: int = field(default=1, validator=positive)
+    layers: tuple[float | int, ...] = field(default=(), converter=as_tuple, validator=tuple_of("numbers", int, float))
     modality: str = field(default="video", validator=one_of("image", "video"))
     frozen: bool = field(default=True, validator=flag)
     trainable: bool = field(default=False, validator=flag)

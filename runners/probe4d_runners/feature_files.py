@@ -7,6 +7,8 @@ Arrays are `(t, k, c)`. Their names have as many parts as there is more than one
     more videos, one layer     street/features
     more videos, more layers   street/0.95/features
 
+What a block puts out is `block_3`, or `street/block_3`, and counts as no layer here.
+
 `meta` is JSON: in the `.npz` a string array of that name, in the `.zarr` the attribute of the group.
 """
 
@@ -40,9 +42,13 @@ def labels(videos: Sequence[str]) -> list[str]:
     return names
 
 
-def array_name(label: str, layer: str, *, videos: int, layers: int) -> str:
-    """Return the name of one array."""
-    return "/".join([*([label] if videos > 1 else []), *([layer] if layers > 1 else []), "features"])
+def array_name(label: str, layer: float | str, *, videos: int, layers: Sequence[float | str]) -> str:
+    """Return the name of one array, among so many videos and these layers."""
+    place = [label] if videos > 1 else []
+    if isinstance(layer, str):
+        return "/".join([*place, layer])
+    depths = [other for other in layers if not isinstance(other, str)]
+    return "/".join([*place, *([str(layer)] if len(depths) > 1 else []), "features"])
 
 
 def check_output(out: Path, *, overwrite: bool) -> None:

@@ -2,52 +2,34 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import platform
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from attrs import frozen
 
 from probe4d import __version__
+from probe4d.commands.set_options import toml_value
 from probe4d.contracts import Array, Layer
 from probe4d.errors import DataError, UsageError
-from probe4d.specs import VideoInput
 
-__all__ = ["Clip", "command", "extract", "load_clip"]
+__all__ = ["command", "extract", "parse_layers", "parse_setting"]
 
 SCHEMA = "probe4d/features/1"
 
 
-@frozen(kw_only=True)
-class Clip:
-    """Which frames of a video are taken, and how they reach the backbone's size.
-
-    Attributes:
-        frames: how many.
-        stride: step between them, in frames of the file.
-        start: the first.
-        resize: `bilinear` the whole frame to the size, `crop` its central part of the right shape, `none`.
-    """
-
-    frames: int
-    stride: int = 1
-    start: int = 0
-    resize: str = "bilinear"
-
-    @property
-    def positions(self) -> list[int]:
-        """The frames of the file."""
-        return [self.start + self.stride * number for number in range(self.frames)]
-
-
 @click.command("features")
 @click.option("--backbone", "-b", required=True, help="Name, as `probe4d list backbones` shows it.")
-@click.option("--weights", help="Checkpoint: a file or a URL.")
-@click.option("--layers", "-l", default="0.95", show_default=True, help="Shares of the depth, or integers: blocks run.")
-@click.option("--video", "-v", "videos", multiple=True, required=True, help="A video, or a uint8 (t, h, w, 3) .npy.")
+@click.option("--weights", help="Checkpoint: a file, a folder of the hub's kind, or a URL of either.")
+@click.option(
+    "--layers",
+    "-l",
+    help="Shares of the depth, integers (blocks run), block_0 (its bare output), or all; else the backbone's own.",
+)
+@click.option("--video", "videos", multiple=True, required=True, help="A video, or a uint8 (t, h, w, 3) .npy.")
 @click.argument("more", nargs=-1, metavar="[FILE]...")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="OUT.npz or OUT.zarr.")
 @click.option("--frames", type=click.IntRange(1), help="Frames of the clip; by default what the backbone takes.")
@@ -58,10 +40,11 @@ class Clip:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the backbone.")
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
+@click.option("--verbose", "-v", is_flag=True, help="Say what is done, and which keys of the checkpoint are ignored.")
 def command(
     backbone: str,
     weights: str | None,
-    layers: str,
+    layers: str | None,
     videos: Sequence[str],
     more: Sequence[str],
     output: Path,
@@ -73,21 +56,25 @@ def command(
     seed: int,
     settings: Sequence[str],
     overwrite: bool,
+    verbose: bool,
 ) -> None:
     """Write the features that a backbone has of one clip of each video (`--video A B C`).
 
     Arrays are (t, k, c): time, places, channels. One video and one layer give `features`; of more,
-    the names are `VIDEO/LAYER/features`. `meta` says all that made them.
+    the names are `VIDEO/LAYER/features`. What a block puts out, before any final norm, is `block_0`,
+    `block_1`, …; `--layers all` writes the features and every block. `meta` says all that made them.
     """
     from probe4d_runners.feature_files import check_output, write_features
 
+    if verbose or _verbose_before():
+        _say_all()
     videos = [*videos, *more]
     check_output(output, overwrite=overwrite)
     arrays, meta = extract(
         backbone,
         videos,
         weights=weights,
-        layers=parse_layers(layers),
+        layers=None if layers is None else parse_layers(layers),
         clip={"frames": frames, "stride": stride, "start": start, "resize": resize},
         dtype=dtype,
         seed=seed,
@@ -108,7 +95,7 @@ def extract(
     videos: Sequence[str],
     *,
     weights: str | None = None,
-    layers: Sequence[Layer] = (0.95,),
+    layers: Sequence[Layer | str] | None = None,
     clip: dict[str, Any] | None = None,
     dtype: str = "float32",
     seed: int = 0,
@@ -119,6 +106,7 @@ def extract(
     A broken video costs itself: it is named in `meta["failed"]`.
 
     Args:
+        layers: as `parse_layers` returns them; by default where the backbone's spec says.
         clip: fields of `Clip`; `frames` is the backbone's own unless given.
 
     Raises:
@@ -127,25 +115,28 @@ def extract(
     """
     from probe4d.backbones import load_backbone, weights_of
     from probe4d.registry import find
+    from probe4d_runners.feature_clips import clip_of, input_of, load_clip
     from probe4d_runners.feature_files import array_name, labels
 
     names = labels(videos)
     entry = find("backbones", backbone)
     file = weights_of(entry, weights)
     model = load_backbone(entry.name, weights=file, seed=seed, **(options or {}))
-    taken = _clip(entry.spec.input, clip or {})
+    layers = _layers(entry.spec, model, layers)
+    wanted = input_of(entry.spec.input, model)
     arrays: dict[str, Array] = {}
     sources, failed = [], []
     for video, label in zip(videos, names, strict=True):
         try:
-            pixels, source = load_clip(video, taken, entry.spec.input)
+            taken = clip_of(video, wanted, model, clip or {})
+            pixels, source = load_clip(video, taken, wanted)
         except DataError as error:
             failed.append({"video": video, "reason": str(error)})
             continue
         sources.append({"name": label, **source})
         features = model.encode(_unit(pixels)[None], layers)
         for layer, feature in zip(layers, features, strict=True):
-            name = array_name(label, str(layer), videos=len(videos), layers=len(layers))
+            name = array_name(label, layer, videos=len(videos), layers=layers)
             arrays[name] = _as_dtype(feature[0], dtype, name)
     if not arrays:
         raise DataError(f"--video: expected at least one video that can be read. {failed[0]['reason']}")
@@ -162,19 +153,45 @@ def extract(
     return arrays, meta
 
 
-def _clip(wanted: VideoInput, fields: dict[str, Any]) -> Clip:
-    given = {name: value for name, value in fields.items() if value is not None}
-    return Clip(**{"frames": wanted.frames, **given})
+def _layers(spec: Any, model: Any, layers: Sequence[Layer | str] | None) -> tuple[Layer | str, ...]:
+    """Return the layers to read: those given, or the backbone's own; `all` is these and every block."""
+    own = tuple(spec.layers) or (0.95,)
+    if layers is None:
+        return own
+    if tuple(layers) != ("all",):
+        return tuple(layers)
+    names = getattr(model, "block_names", None)
+    return (*own, *(names if names is not None else range(1, spec.depth + 1)))
 
 
-def parse_layers(text: str) -> tuple[Layer, ...]:
-    """Return the layers of `"0.5,0.95,12"`; what has a point is a share of the depth.
+def _say_all() -> None:
+    """Let everything that probe4d logs reach the error stream."""
+    log = logging.getLogger("probe4d")
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        log.addHandler(logging.StreamHandler())
+
+
+def _verbose_before() -> bool:
+    """Return whether `probe4d -v features` was called."""
+    context = click.get_current_context(silent=True)
+    parent = context.parent if context is not None else None
+    return bool(parent is not None and parent.params.get("verbose"))
+
+
+def parse_layers(text: str) -> tuple[Layer | str, ...]:
+    """Return the layers of `"0.5,0.95,12,block_3"`; what has a point is a share of the depth. `all` stands alone.
 
     Raises:
         UsageError: something else stands between the commas, or one stands twice.
     """
-    layers: list[Layer] = []
+    if text.strip() == "all":
+        return ("all",)
+    layers: list[Layer | str] = []
     for part in text.replace(" ", "").split(","):
+        if re.fullmatch(r"block_\d+", part):
+            layers.append(part)
+            continue
         try:
             layers.append(float(part) if "." in part else int(part))
         except ValueError as error:
@@ -185,79 +202,15 @@ def parse_layers(text: str) -> tuple[Layer, ...]:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Return key and value of `"size=96"`; a value that is JSON is read as such, others are strings.
+    """Return key and value of `"size=96"`; a value that is TOML is read as such, others are strings.
 
     Raises:
         UsageError: there is no `=`.
     """
     key, equals, value = text.partition("=")
-    if not equals or not key:
+    if not equals or not key.strip():
         raise UsageError(f"--set: expected KEY=VALUE, got {text!r}.")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
-
-
-def load_clip(video: str, clip: Clip, wanted: VideoInput) -> tuple[Array, dict[str, Any]]:
-    """Return the pixels `(t, h, w, 3)` uint8 of one clip, and where they come from.
-
-    Raises:
-        DataError: the file cannot be read, or ends before the clip does.
-    """
-    read = _of_array if video.endswith(".npy") else _of_video
-    pixels, facts = read(video, clip.positions)
-    source = {"file": video, **facts, "frames": clip.positions, "size": list(pixels.shape[1:3])}
-    return _fit(pixels, clip.resize, wanted), source
-
-
-def _of_video(video: str, positions: Sequence[int]) -> tuple[Array, dict[str, Any]]:
-    from probe4d_datasets.video import read_frames
-    from probe4d_datasets.video_index import video_index
-
-    index = video_index(video)
-    _check_length(video, positions, len(index))
-    facts = {"sha256": index.digest, "num_frames": len(index), "decoder": index.decoder}
-    return read_frames(video, positions, index=index), facts
-
-
-def _check_length(video: str, positions: Sequence[int], length: int) -> None:
-    if positions[-1] >= length:
-        raise DataError(
-            f"{video}: expected at least {positions[-1] + 1} frames, got {length}. Give fewer --frames, a smaller "
-            "--stride or --start."
-        )
-
-
-def _of_array(video: str, positions: Sequence[int]) -> tuple[Array, dict[str, Any]]:
-    import numpy as np
-
-    from probe4d.atomic import sha256_of
-
-    try:
-        stored = np.load(video, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{video}: expected an .npy array, got {error}.") from error
-    if stored.ndim != 4 or stored.shape[-1] != 3 or stored.dtype != np.uint8:
-        raise DataError(f"{video}: expected uint8 of shape (t, h, w, 3), got {stored.dtype} of {stored.shape}.")
-    _check_length(video, positions, len(stored))
-    facts = {"sha256": sha256_of(Path(video)), "num_frames": len(stored), "decoder": "numpy"}
-    return np.ascontiguousarray(stored[positions]), facts
-
-
-def _fit(pixels: Array, resize: str, wanted: VideoInput) -> Array:
-    size = (wanted.height, wanted.width)
-    height, width = pixels.shape[1:3]
-    if resize == "none" or (height, width) == size:
-        return pixels
-    from probe4d_datasets.resize import resize_pixels
-
-    box_height, box_width = float(height), float(width)
-    if resize == "crop":
-        scale = min(height / wanted.height, width / wanted.width)
-        box_height, box_width = wanted.height * scale, wanted.width * scale
-    left, top = (width - box_width) / 2, (height - box_height) / 2
-    return resize_pixels(pixels, (left, top, left + box_width, top + box_height), size)
+    return key.strip(), toml_value(value.strip())
 
 
 def _unit(pixels: Array) -> Array:
@@ -277,7 +230,7 @@ def _as_dtype(features: Array, dtype: str, name: str) -> Array:
 
 
 def _backbone_facts(entry: Any, weights: Path | None, seed: int, options: dict[str, Any]) -> dict[str, Any]:
-    from probe4d.atomic import sha256_of
+    from probe4d.weights_cache import weights_digest
 
     return {
         "name": entry.name,
@@ -286,7 +239,7 @@ def _backbone_facts(entry: Any, weights: Path | None, seed: int, options: dict[s
         "options": {**entry.spec.options, **options},
         "seed": seed,
         "weights": None if weights is None else str(weights),
-        "weights_sha256": None if weights is None or not weights.is_file() else sha256_of(weights),
+        "weights_sha256": None if weights is None else weights_digest(weights),
     }
 
 

@@ -40,7 +40,7 @@ def test_features_of_a_real_video_are_those_of_its_frames(tmp_path):
     run(
         "-b",
         "pixels",
-        "-v",
+        "--video",
         tmp_path / "v.mp4",
         "-o",
         out,
@@ -74,7 +74,7 @@ def test_arrays_are_named_by_what_there_is_more_than_one_of(tmp_path, clip):
     both, meta = extract("pixels", [str(one), str(other)], layers=(1.0,), clip=taken)
     assert set(both) == {"clip/features", "other/features"}
     assert [video["name"] for video in meta["videos"]] == ["clip", "other"]
-    assert array_name("a", "0.95", videos=2, layers=3) == "a/0.95/features"
+    assert array_name("a", 0.95, videos=2, layers=(0.5, 0.95)) == "a/0.95/features"
 
 
 def test_videos_of_one_name_are_numbered():
@@ -86,7 +86,18 @@ def test_videos_of_one_name_are_numbered():
 def test_a_zarr_output_holds_the_same_as_an_npz(tmp_path, clip):
     import zarr
 
-    arguments = ("-b", "pixels", "-v", tmp_path / "clip.npy", "-l", "0.5,1.0", "--frames", "3", "--dtype", "float16")
+    arguments = (
+        "-b",
+        "pixels",
+        "--video",
+        tmp_path / "clip.npy",
+        "-l",
+        "0.5,1.0",
+        "--frames",
+        "3",
+        "--dtype",
+        "float16",
+    )
     run(*arguments, "-o", tmp_path / "f.npz")
     run(*arguments, "-o", tmp_path / "f.zarr")
     stored, group = np.load(tmp_path / "f.npz"), zarr.open_group(tmp_path / "f.zarr", mode="r")
@@ -136,7 +147,7 @@ def test_an_array_that_is_no_clip_is_refused(tmp_path, array, words):
 
 def test_nothing_is_replaced_unasked_and_nothing_else_is_written(tmp_path, clip):
     (tmp_path / "f.npz").write_text("mine")
-    arguments = ("-b", "pixels", "-v", tmp_path / "clip.npy", "--frames", 2, "-o")
+    arguments = ("-b", "pixels", "--video", tmp_path / "clip.npy", "--frames", 2, "-o")
     with pytest.raises(UsageError, match="Give --overwrite"):
         run(*arguments, tmp_path / "f.npz")
     assert (tmp_path / "f.npz").read_text() == "mine"

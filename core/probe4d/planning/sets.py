@@ -12,11 +12,11 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from probe4d.atomic import sha256_of
 from probe4d.contracts import Layer
 from probe4d.planning.clips import Clips
 from probe4d.planning.resolve import Backbone
 from probe4d.store.address import NO_BACKBONE, FeatureAddress, platform_class, sample_ids_digest
+from probe4d.weights_cache import weights_digest
 
 __all__ = ["LIBRARIES", "StoredSet", "feature_set", "target_set", "versions_of"]
 
@@ -103,12 +103,12 @@ def _clip_fields(clips: Clips) -> dict[str, Any]:
 
 
 def _weights_digest(backbone: Backbone) -> str:
-    """Return what tells these weights from others: a file's digest, the published one, or the seed."""
+    """Return what tells these weights from others: a file's or a folder's digest, the published one, or the seed."""
     ref, spec = backbone.ref, backbone.spec
     if ref.weights is not None:
-        file = Path(ref.weights)
-        if file.is_file():
-            return f"sha256:{sha256_of(file)}"
+        path = Path(ref.weights)
+        if path.exists():
+            return f"sha256:{weights_digest(path)}"
         return f"url:{ref.weights}"
     if spec.weights is not None and spec.weights.sha256:
         return f"sha256:{spec.weights.sha256}"

@@ -198,4 +198,4 @@ def _patch(patch: Any, family: Family) -> Grid:
         return family.patch[0], patch, patch
     if not isinstance(patch, Sequence) or len(patch) != 3:
         raise UsageError(f"patch: expected a side or (t, h, w), got {patch!r}.")
-    return tuple(patch)  # type: ignore[return-value]  # three, just checked
+    return patch[0], patch[1], patch[2]

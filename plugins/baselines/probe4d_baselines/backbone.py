@@ -82,7 +82,7 @@ def load(
         "resample": resample, "layer_rule": layer_rule,
     }  # fmt: skip
     wanted = architecture.Wanted.of(own, model, given, rules)
-    mean_std = (own.mean, own.std)
+    mean_std: tuple[Sequence[float], Sequence[float]] = (own.mean, own.std)
     if weights is None:
         built, read = wanted.without_file(), None
     else:

@@ -81,16 +81,14 @@ def normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]] |
     content = read_json(file)
     if content.get("do_normalize") is False:
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    found = []
-    for key in ("image_mean", "image_std"):
-        value = content.get(key)
-        three = (
-            isinstance(value, list) and len(value) == 3 and all(isinstance(number, (int, float)) for number in value)
-        )
-        if not three:
-            raise DataError(f"{file}: {key}: expected three numbers, got {value!r}.")
-        found.append(tuple(map(float, value)))
-    return found[0], found[1]
+    return _three(file, content, "image_mean"), _three(file, content, "image_std")
+
+
+def _three(file: Path, content: Mapping[str, Any], key: str) -> tuple[float, ...]:
+    value = content.get(key)
+    if not isinstance(value, list) or len(value) != 3 or not all(isinstance(number, (int, float)) for number in value):
+        raise DataError(f"{file}: {key}: expected three numbers, got {value!r}. Fetch it again.")
+    return tuple(map(float, value))
 
 
 def _siglip(where: str, content: Mapping[str, Any]) -> dict[str, Any]:

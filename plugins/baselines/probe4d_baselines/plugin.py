@@ -41,6 +41,7 @@ def _spec(model: Model) -> BackboneSpec:
         tokens=TokenGrid(time=t, space=h * w, channels=model.width),
         params=model.params,
         depth=model.depth + model.temporal_depth,
+        layers=(1.0,),  # the last block with the family's final norm: the paper names none for the baselines
         modality=family.modality,
         trainable=True,
         weights=model.weights,

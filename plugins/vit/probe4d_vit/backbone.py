@@ -80,6 +80,16 @@ class VitBackbone:
         return self.__dict__ | {"_params": None, "_blocks": -1, "_resized": None}
 
     @property
+    def clip(self) -> tuple[int, int, int]:
+        """Frames, height and width of the input that it is made for."""
+        return self.config.clip
+
+    @property
+    def modality(self) -> str:
+        """`image` where frames stand apart from each other."""
+        return "image" if self.config.attends == "frame" else "video"
+
+    @property
     def block_names(self) -> tuple[str, ...]:
         """The layers that are the bare outputs of the blocks: `block_0`, `block_1`, …"""
         return tuple(f"block_{index}" for index in range(self.config.total_depth))
