@@ -17,7 +17,8 @@ __all__ = ["Build", "Shard", "find_build"]
 SHARD = re.compile(r"(?P<builder>.+)-(?P<split>[^-]+)\.(?P<format>\w+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})")
 CONFIG = "256x256"  # what is taken where several are there
 INFO = "dataset_info.json"
-MAX_INFO_BYTES = 64 << 20
+MAX_INFO_BYTES = 4 << 20
+MAX_RECORDS = 1_000_000  # the largest set has 97,500
 
 
 @frozen(kw_only=True)
@@ -111,7 +112,7 @@ def _stated(info: Mapping[str, Any], split: str, folder: str, names: Sequence[st
         lengths = [int(length) for length in splits[split]["shardLengths"]]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where}, {split}: expected shardLengths, whole numbers, got {error}.") from error
-    if not lengths or min(lengths) < 0 or len(lengths) > 100_000 or max(lengths) > 10_000_000:
+    if not lengths or min(lengths) < 0 or len(lengths) > 100_000 or sum(lengths) > MAX_RECORDS:
         raise DataError(f"{where}, {split}: expected shardLengths of records, got {lengths[:8]}. Replace the file.")
     template = str(splits[split].get("filepathTemplate") or "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}")
     shards = []
