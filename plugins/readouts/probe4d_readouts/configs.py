@@ -64,8 +64,8 @@ class TrunkConfig:
             `auto` takes the cheaper.
         embedding_std: of learned queries and the temporal embedding at the start. Source: released (0.02); a larger
             one tells places and times apart from the first step on, which a short training needs.
-        output_start: bias of the output at the start: `zero`, as released, or `targets`, the mean over the targets
-            of the first batch.
+        output_start: what the output layer answers at the start: `random`, as released, about 0 with a spread of
+            1, or `targets`, exactly the mean over the targets of the first batch.
         query_tile: queries that are worked on at a time, so that memory stays bounded.
     """
 
@@ -78,7 +78,7 @@ class TrunkConfig:
     dtype: str = _choice("float32", "bfloat16")
     attention: str = _choice("auto", "projected", "absorbed")
     embedding_std: float = _real(0.02)
-    output_start: str = _choice("zero", "targets")
+    output_start: str = _choice("random", "targets")
     query_tile: int = _count(784)
 
     def __attrs_post_init__(self) -> None:

@@ -80,7 +80,8 @@ class CrossAttentionReadout(ABC):
         self.check_features(features)
         params: dict[str, Any] = init_params(self.table(self.dims(features, batch)), key)
         if self.config.output_start == "targets":
-            params["out"]["bias"] = jnp.asarray(self.mean_output(batch), jnp.float32)
+            mean = jnp.asarray(self.mean_output(batch), jnp.float32)
+            params["out"] = {"kernel": jnp.zeros_like(params["out"]["kernel"]), "bias": mean}
         return params
 
     def param_axes(self) -> Any:
