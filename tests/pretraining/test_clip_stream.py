@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -202,7 +203,15 @@ def runs(pid):
     return shown.strip()[:1] not in ("", "Z")
 
 
-def test_worker_processes_are_used_from_here_too(clips, take, same):
-    data = clips(size=32, flip=True, margin=1.15)
-    expected = take(open_stream(data), 4)
-    same(take(open_stream(clips(size=32, flip=True, margin=1.15, workers=1)), 4), expected)
+def test_a_signal_to_all_processes_leaves_the_workers_to_who_trains(clips, take, same):
+    data = {"size": 32, "flip": True, "margin": 1.15}
+    expected = take(open_stream(clips(**data)), 8)
+    before = multiprocessing.active_children()
+    with open_stream(clips(**data, workers=1, ahead=1)) as stream:
+        found = [next(stream)]
+        (worker,) = [child for child in multiprocessing.active_children() if child not in before]
+        os.kill(worker.pid, signal.SIGTERM)
+        os.kill(worker.pid, signal.SIGINT)
+        found += [next(stream) for _ in range(7)]
+    same(found, expected)
+    assert not worker.is_alive()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from probe4d_datasets.pretraining.config import ClipData
 __all__ = ["Reader"]
 
 WATCH_SECONDS = 1.0
+GRACE_SECONDS = 60.0  # that a worker goes on after SIGTERM
 
 
 class Reader:
@@ -36,7 +38,7 @@ class Reader:
             _parse_flags()
             inline = grain.MapDataset.source(batches).to_iter_dataset(grain.ReadOptions(0, 0))
             options = grain.MultiprocessingOptions(num_workers=data.workers, per_worker_buffer_size=data.ahead)
-            self._elements = iter(inline.mp_prefetch(options, worker_init_fn=_watch_parent()))
+            self._elements = iter(inline.mp_prefetch(options, worker_init_fn=_outlive_signals()))
         else:
             ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=data.ahead)
             self._elements = iter(grain.MapDataset.source(self._gate).to_iter_dataset(ahead))
@@ -84,20 +86,30 @@ def _parse_flags() -> None:
         flags.FLAGS.mark_as_parsed()
 
 
-def _watch_parent() -> Callable[[int, int], None]:
-    """Return what a worker runs first: a thread that ends it once the process that it reads for is killed.
+def _outlive_signals() -> Callable[[int, int], None]:
+    """Return what a worker runs first.
 
-    Grain's workers wait for a sign that a killed process cannot give, and would stay for ever.
+    A preempted job's SIGTERM, or Ctrl-C, goes to all of its processes, and who trains wants to end a
+    step and save: it closes its workers then, so they go on for a while. But once the process that they
+    read for is killed they end: Grain's wait for a sign that it cannot give any more.
     """
     parent = os.getpid()
 
     def start(_worker: int, _workers: int) -> None:
-        threading.Thread(target=_watch, args=(parent,), name="watch-parent", daemon=True).start()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: _later(GRACE_SECONDS, lambda: True))
+        _later(WATCH_SECONDS, lambda: os.getppid() != parent)
 
     return start
 
 
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
+def _later(seconds: float, ends: Callable[[], bool]) -> None:
+    """End this process as soon as, asked every so many seconds, something says so."""
+
+    def wait() -> None:
+        time.sleep(seconds)
+        while not ends():
+            time.sleep(seconds)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
