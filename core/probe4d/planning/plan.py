@@ -186,7 +186,9 @@ class _Sweeper:
     def sweep(self, backbone: Backbone, task: Task, protocol: Protocol) -> Sweep:
         """Return the sweep of a backbone on a task under a protocol."""
         settings = protocol.settings
-        layers: tuple[Layer, ...] = tuple(self._suite.layers) or tuple(settings.layers_for(task.spec.kind))
+        layers: tuple[Layer, ...] = (
+            tuple(self._suite.layers) or tuple(backbone.spec.layers) or tuple(settings.layers_for(task.spec.kind))
+        )
         train, evaluate = self._both(task, protocol)
         kind, batch = task.spec.kind, settings.extract_batch_size
         return Sweep(
