@@ -18,7 +18,7 @@ TINY = VitConfig(width=8, depth=2, heads=2, mlp=16, patch=(1, 4, 4), grid=(2, 3,
     [
         ({"depth": 0}, "VitConfig.depth: expected an integer of at least 1, got 0"),
         ({"patch": (4, 4)}, "VitConfig.patch: expected three sizes"),
-        ({"patch": (2, 4, 4)}, "VitConfig.patch: expected 1 frame where frames are apart"),
+        ({"attends": "factorized", "temporal_depth": 1, "patch": (2, 4, 4)}, "VitConfig.patch: expected 1 frame in a"),
         ({"temporal_depth": 2}, "VitConfig.temporal_depth: expected blocks if and only if"),
         ({"attends": "factorized"}, "VitConfig.temporal_depth: expected blocks if and only if"),
         ({"cls_position": True}, "VitConfig.cls_position: expected no position without a class token"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from probe4d import BackboneSpec, TokenGrid, VideoInput, Weights, hookimpl
+from probe4d import BackboneSpec, CommandSpec, TokenGrid, VideoInput, Weights, hookimpl
 from probe4d_fourds.sizes import PAPER, SIZES, SMALL, vit_config
 from probe4d_vit.config import VitConfig
 from probe4d_vit.table import count
@@ -15,6 +15,7 @@ PROBE4D_PLUGIN_API = 1
 
 _TARGET = "probe4d_fourds.backbone:load"
 _RELEASE = "https://storage.googleapis.com/representations4d/checkpoints/"
+_TRAINING = ("jax>=0.8", "optax>=0.2.4", "orbax-checkpoint>=0.11", "grain>=0.2.10")
 _LICENCE = "code Apache-2.0, weights CC-BY-4.0"
 
 # Source: the checkpoint table of github.com/google-deepmind/representations4d. Its ViT-B was distilled
@@ -51,6 +52,18 @@ def probe4d_backbones() -> Iterator[BackboneSpec]:
         yield _random(variant)
     yield _pretrained("4ds-b-dist-e", "4ds-b")
     yield pixels()
+
+
+@hookimpl
+def probe4d_commands() -> Iterator[CommandSpec]:
+    """Return `train`."""
+    yield CommandSpec(
+        name="train",
+        target="probe4d_fourds.training_command:command",
+        summary="Pretrain a 4DS model by masked auto-encoding of video.",
+        requires=_TRAINING,
+        extra="probe4d[train]",
+    )
 
 
 def _pretrained(name: str, variant: str) -> BackboneSpec:

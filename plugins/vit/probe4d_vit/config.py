@@ -77,9 +77,9 @@ class VitConfig:
         width, depth, heads, mlp: channels, blocks, heads and hidden channels of the MLP (of each of
             the two halves, for `swiglu`).
         head_dim: channels of a head; `width / heads` where it is not given.
-        patch: `(t, h, w)` of a tubelet; `t` is 1 for image models.
+        patch: `(t, h, w)` of a tubelet; `t` is 1 for published image models.
         grid: tokens `(t, h, w)` of the input it runs on.
-        attends: `video` all tokens jointly; `frame` each frame by itself (image models); `factorized`
+        attends: `video` all tokens jointly; `frame` each frame (each tubelet) by itself (image models); `factorized`
             `depth` blocks on each frame, then `temporal_depth` blocks on each position over time.
         temporal_depth: see `attends`.
         position: what tells tokens apart. `learned` a table over the grid (over one frame's, where
@@ -133,7 +133,7 @@ class VitConfig:
 
     def __attrs_post_init__(self) -> None:
         self._check(
-            self.attends == "video" or self.patch[0] == 1, "patch", "1 frame where frames are apart", self.patch
+            self.attends != "factorized" or self.patch[0] == 1, "patch", "1 frame in a factorized encoder", self.patch
         )
         self._check(
             (self.attends == "factorized") == (self.temporal_depth > 0),

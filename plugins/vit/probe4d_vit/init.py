@@ -28,6 +28,11 @@ def init_params(key: Any, config: VitConfig, blocks: int | None = None) -> Tree:
         blocks: make only what the first so many blocks need; all of them by default.
     """
     table = truncate(param_table(config), config.total_depth if blocks is None else blocks, config)
+    return init_table(key, table)
+
+
+def init_table(key: Any, table: Mapping[str, Any]) -> Tree:
+    """Return random values, float32, for any table of `Param`; see `init_params`."""
     return _init(key, table, "")
 
 

@@ -1,0 +1,122 @@
+"""The device mesh and the one rule that says which axis of a parameter is split over which of its axes.
+
+Three mesh axes: `data` copies the parameters, `fsdp` shards parameters, optimizer state and batch,
+`tensor` splits heads and hidden channels of one layer. Logical axes of a parameter come from its
+table (`probe4d_vit.table`, a readout's `param_axes()`); nothing else knows about devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any, TypeAlias
+
+import jax
+from attrs import field, frozen
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from probe4d.errors import UsageError
+
+__all__ = ["BATCH", "MESH_AXES", "MeshShape", "make_mesh", "shardings", "spec_of", "unsharded"]
+
+Axes: TypeAlias = Sequence[str | None]
+
+MESH_AXES = ("data", "fsdp", "tensor")
+BATCH = ("data", "fsdp")  # the axes that examples are split over
+
+# Logical axes that `tensor` splits; any axis but `layers` may be split by `fsdp`, these two last.
+TENSOR = ("heads", "mlp")
+PREFERRED = ("embed", "mlp", "pixels")
+# Below this many numbers a parameter is copied: gathering it costs more than keeping it.
+SMALLEST = 16_384
+
+
+@frozen(kw_only=True)
+class MeshShape:
+    """How many devices each mesh axis has; one may be -1, the rest of the devices."""
+
+    data: int = field(default=1)
+    fsdp: int = field(default=-1)
+    tensor: int = field(default=1)
+
+    def sizes(self, devices: int) -> tuple[int, int, int]:
+        """Return the three sizes for so many devices.
+
+        Raises:
+            UsageError: they do not multiply to the number of devices.
+        """
+        sizes = [self.data, self.fsdp, self.tensor]
+        open_axes = [i for i, size in enumerate(sizes) if size == -1]
+        known = prod(size for size in sizes if size != -1)
+        if len(open_axes) == 1 and known > 0 and devices % known == 0:
+            sizes[open_axes[0]] = devices // known
+        if any(size < 1 for size in sizes) or prod(sizes) != devices:
+            raise UsageError(
+                f"mesh: expected data x fsdp x tensor = {devices} devices, "
+                f"got {self.data} x {self.fsdp} x {self.tensor}. At most one may be -1, for the rest."
+            )
+        return sizes[0], sizes[1], sizes[2]
+
+
+def make_mesh(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
+    """Return the mesh over the devices; all of the process group's by default.
+
+    Raises:
+        UsageError: the shape does not fit the number of devices.
+    """
+    sizes = shape.sizes(len(jax.devices() if devices is None else devices))
+    kinds = (AxisType.Auto,) * len(MESH_AXES)
+    return jax.make_mesh(sizes, MESH_AXES, devices=devices, axis_types=kinds)
+
+
+def spec_of(shape: Sequence[int], axes: Axes, mesh: Mesh) -> P:
+    """Return how a parameter is split.
+
+    `tensor` takes the first of its logical axes that divides. `fsdp` takes the first axis that divides
+    among `PREFERRED`, then the longest of the others; an axis that already is split by `tensor` is
+    split by both where its length allows. A parameter that nothing divides, or that is small, is copied.
+
+    Args:
+        shape: of the parameter.
+        axes: logical name of each axis; None is never split by `tensor`.
+    """
+    split: list[Any] = [None] * len(shape)
+    if prod(shape) < SMALLEST:
+        return P(*split)
+    tensor, fsdp = mesh.shape["tensor"], mesh.shape["fsdp"]
+    if tensor > 1:
+        by_tensor = [i for i, name in enumerate(axes) if name in TENSOR and shape[i] % tensor == 0]
+        if by_tensor:
+            split[by_tensor[0]] = "tensor"
+    if fsdp > 1:
+        _split_by_fsdp(split, shape, axes, fsdp, tensor)
+    return P(*split)
+
+
+def _split_by_fsdp(split: list[Any], shape: Sequence[int], axes: Axes, fsdp: int, tensor: int) -> None:
+    free = [i for i, name in enumerate(axes) if name != "layers" and split[i] is None]
+    order = [i for name in PREFERRED for i in free if axes[i] == name]
+    order += sorted((i for i in free if i not in order), key=lambda i: -shape[i])
+    for i in order:
+        if shape[i] % fsdp == 0:
+            split[i] = "fsdp"
+            return
+    for i, name in enumerate(split):
+        if name == "tensor" and shape[i] % (fsdp * tensor) == 0:
+            split[i] = ("fsdp", "tensor")
+            return
+
+
+def shardings(mesh: Mesh, specs: Any) -> Any:
+    """Return a tree of `NamedSharding` from one of `PartitionSpec`."""
+    return jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda node: isinstance(node, P))
+
+
+def unsharded(specs: Mapping[str, P], shapes: Mapping[str, Sequence[int]]) -> list[str]:
+    """Return the names of the parameters that are copied although they are not small, with their shapes."""
+    return [
+        f"{name} {tuple(shapes[name])}"
+        for name, spec in specs.items()
+        if not any(spec) and prod(shapes[name]) >= SMALLEST
+    ]
