@@ -16,7 +16,7 @@ from probe4d.contracts import Array, Arrays, Layer, Readout
 from probe4d_runners.jax.optimizer import apply_updates, learning_rate, make_optimizer
 from probe4d_runners.protocols import FrozenProtocol
 
-__all__ = ["Member", "SweepTraining", "train_sweep"]
+__all__ = ["Member", "SweepTraining", "start_sweep", "train_sweep"]
 
 KEEP_LOSSES = 200  # points of a loss curve that a record keeps
 
@@ -62,22 +62,8 @@ def train_sweep(
     Args:
         batches: features `(layers, b, t, k, c)` and the targets of the same clips.
     """
-    rates = jnp.asarray(protocol.learning_rates, jnp.float32)
     features, targets = next(batches)
-    key = jax.random.key(protocol.seed)
-    one = readout.init(key, jnp.asarray(features[0], jnp.float32), targets)
-    optimizer = make_optimizer(
-        betas=protocol.betas,
-        epsilon=protocol.epsilon,
-        weight_decay=protocol.weight_decay,
-        decayed=_kernels(readout, one),
-        clip_norm=protocol.clip_norm,
-    )
-    members = (features.shape[0], len(rates))
-    # Every member starts from the same parameters, so that they differ by what the sweep varies alone.
-    params = jax.tree.map(lambda x: jnp.broadcast_to(x, (*members, *x.shape)).copy(), one)
-    state = jax.vmap(jax.vmap(optimizer.init))(params)
-    step = _make_step(readout, optimizer, protocol, rates)
+    params, state, step = start_sweep(readout, protocol, features, targets)
     losses: list[Any] = []
     started = time.perf_counter()
     compiled = started
@@ -99,6 +85,29 @@ def train_sweep(
         seconds=time.perf_counter() - started,
         compile_seconds=compiled - started,
     )
+
+
+def start_sweep(readout: Readout, protocol: FrozenProtocol, features: Array, targets: Arrays) -> tuple[Any, Any, Any]:
+    """Return parameters and optimizer state of all members, and the compiled step that moves them.
+
+    The step takes parameters, state, its number, features `(layers, b, t, k, c)` and targets, and returns
+    the first two anew and the losses `(layers, rates)`.
+    """
+    rates = jnp.asarray(protocol.learning_rates, jnp.float32)
+    key = jax.random.key(protocol.seed)
+    one = readout.init(key, jnp.asarray(features[0], jnp.float32), targets)
+    optimizer = make_optimizer(
+        betas=protocol.betas,
+        epsilon=protocol.epsilon,
+        weight_decay=protocol.weight_decay,
+        decayed=_kernels(readout, one),
+        clip_norm=protocol.clip_norm,
+    )
+    members = (features.shape[0], len(rates))
+    # Every member starts from the same parameters, so that they differ by what the sweep varies alone.
+    params = jax.tree.map(lambda x: jnp.broadcast_to(x, (*members, *x.shape)).copy(), one)
+    state = jax.vmap(jax.vmap(optimizer.init))(params)
+    return params, state, _make_step(readout, optimizer, protocol, rates)
 
 
 def _make_step(readout: Readout, optimizer: Any, protocol: FrozenProtocol, rates: Any) -> Any:
