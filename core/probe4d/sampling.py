@@ -53,18 +53,20 @@ def clip_seed(seed: int, sample_id: str, clip: int) -> int:
 
 
 def clip_indices(num_frames: int, sampling: ClipSampling, seed: int, clip: int = 0) -> tuple[int, ...]:
-    """Return the frames of a clip; a video that is too short repeats its last frame.
+    """Return the frames of a clip; `sampling.short` says what becomes of a video that is too short.
 
     Args:
         seed: of a random start.
         clip: which of `sampling.clips` evenly spaced ones.
 
     Raises:
-        DataError: the video has no frame.
+        DataError: the video has no frame, or too few where these are refused.
     """
     if num_frames < 1:
         raise DataError(f"clip: expected a video with frames, got {num_frames}.")
     span = (sampling.frames - 1) * sampling.stride + 1
+    if num_frames < span and sampling.short == "refuse":
+        raise DataError(f"clip: expected a video of {span} frames, got {num_frames}. Leave it out, or state short.")
     room = max(num_frames - span, 0)
     start = 0
     if sampling.start == "random":
@@ -75,4 +77,7 @@ def clip_indices(num_frames: int, sampling: ClipSampling, seed: int, clip: int =
         start = room // 2
     elif sampling.start == "even":
         start = round(room * (clip + 0.5) / sampling.clips)
-    return tuple(min(start + i * sampling.stride, num_frames - 1) for i in range(sampling.frames))
+    frames = (start + i * sampling.stride for i in range(sampling.frames))
+    if sampling.short == "loop":
+        return tuple(frame % num_frames for frame in frames)
+    return tuple(min(frame, num_frames - 1) for frame in frames)

@@ -206,6 +206,8 @@ class ClipSampling:
         start: `random`, `first`, `center`, or `even` (evenly spaced clips of one sample).
         clips: how many clips of one sample, for `even` and `random`.
         total: at most so many clips of the whole split, spread over its samples; 0 for all.
+        short: of a sample with too few frames: `clamp` repeats the last one, `loop` begins again, `refuse`
+            leaves the sample out.
         size: `(height, width)` of the clip in pixels.
         fit: `center` cuts the middle out of the frame resized by its short side; `stretch` resizes both sides.
         short_side: pixels that the frame's short side has when a crop is cut out of it; 0 for as few as the crop
@@ -219,6 +221,7 @@ class ClipSampling:
     size: tuple[int, ...] = field(default=(224, 224), converter=as_tuple, validator=tuple_of("integers", int))
     clips: int = field(default=1, validator=positive)
     total: int = field(default=0, validator=whole)
+    short: str = field(default="clamp", validator=one_of("clamp", "loop", "refuse"))
     fit: str = field(default="center", validator=one_of("center", "stretch"))
     short_side: int = field(default=0, validator=whole)
     augment: tuple[str, ...] = strings()

@@ -91,6 +91,8 @@ def prepare(sample: Sample, sampling: ClipSampling, seed: int) -> Sample:
     """Return the sample with pixels and targets brought to `sampling.size`, augmented by the seed."""
     if sample.video.ndim != 4:
         raise DataError(f"{sample.id}: expected a video (t, h, w, 3), got {sample.video.shape}.")
+    if "flip" in sampling.augment and "labels" in sample.targets:
+        raise UsageError("augment: expected no flip with labels, which may tell left from right, got it. Leave it out.")
     window = choose_window((sample.video.shape[1], sample.video.shape[2]), sampling, seed)
     placed = apply_window(sample, window)
     if {"colour-jitter", "grayscale"}.intersection(sampling.augment):

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +157,22 @@ def test_frames_are_in_the_video_a_stride_apart_and_clamped_at_its_end(length, s
         for before, after in itertools.pairwise(frames):
             assert after == min(before + sampling.stride, length - 1)
         assert frames == clip_indices(length, sampling, seed, clip)
+
+
+def test_a_short_video_repeats_its_last_frame_begins_again_or_is_refused():
+    sampling = ClipSampling(frames=6, stride=2, start="first")
+    assert clip_indices(5, sampling, 0) == (0, 2, 4, 4, 4, 4)
+    assert clip_indices(5, evolve(sampling, short="loop"), 0) == (0, 2, 4, 1, 3, 0)
+    with pytest.raises(DataError, match="expected a video of 11 frames, got 10"):
+        clip_indices(10, evolve(sampling, short="refuse"), 0)
+    assert clip_indices(11, evolve(sampling, short="refuse"), 0) == (0, 2, 4, 6, 8, 10)
+    with pytest.raises(UsageError, match="short"):
+        ClipSampling(short="stop")
+
+
+def test_labels_are_never_mirrored():
+    with pytest.raises(UsageError, match="expected no flip with labels"):
+        prepare(scene((8, 8)), ClipSampling(size=(8, 8), augment=("flip",)), 0)
 
 
 def test_evenly_spaced_clips_cover_the_video():
