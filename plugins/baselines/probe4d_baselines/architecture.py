@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
 
 from probe4d.errors import DataError, UsageError
-from probe4d_baselines import hub_config, shapes
+from probe4d_baselines import shapes
 from probe4d_baselines.families import Family
 from probe4d_baselines.layouts import Found
 from probe4d_baselines.models import MODELS, Model
@@ -73,16 +72,18 @@ class Wanted:
         config = self._config({**model.fields, **self.given}, _clip(self.clip, model.clip), {})
         return Architecture(config, None)
 
-    def of_file(self, checkpoint: Checkpoint, found: Found, config_file: Path | None) -> Architecture:
+    def of_file(self, checkpoint: Checkpoint, found: Found, hub: Mapping[str, Any]) -> Architecture:
         """Return the model that a file is of.
+
+        Args:
+            hub: what the config beside it says; empty where there is none.
 
         Raises:
             DataError: it contradicts its config, or the model that was named.
             UsageError: neither says something that has to be known.
         """
-        hub = hub_config.fields_of(config_file, self.family) if config_file and self.family.model_types else {}
         arrays = shapes.fields_of(checkpoint, found)
-        told = [(str(config_file), hub), (str(checkpoint.path), arrays)]
+        told = [("config.json", hub), (str(checkpoint.path), arrays)]
         if self.model:
             told.insert(0, (self.model.name, self.model.fields))
         fields = {**_agreed(told, self.given, self.family), **self.given}

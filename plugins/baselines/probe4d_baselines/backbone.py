@@ -87,8 +87,10 @@ def load(
         built, read = wanted.without_file(), None
     else:
         files = find_files(weights, own.name)
-        found = find_layout(open_checkpoint(files.weights), own.name, weights_key)
-        built = wanted.of_file(open_checkpoint(files.weights), found, files.config)
+        says = hub_config.fields_of(files.config, own) if files.config and own.model_types else {}
+        checkpoint = open_checkpoint(files.weights)
+        found = find_layout(checkpoint, own.name, weights_key)
+        built = wanted.of_file(checkpoint, found, says)
         reader = _Reader(files.weights, found, built.native_config)
         reader.check()
         read = reader.read

@@ -37,7 +37,7 @@ STORAGES: Mapping[str, Any] = {
     "BoolStorage": np.bool_,
 }
 LARGEST_PICKLE = 1 << 28  # bytes; those of the largest published checkpoints are below 2 MB
-MOST = 1_000_000  # nodes of the nested dicts; a few that hold each other would otherwise never end
+MOST, DEEPEST = 1_000_000, 32  # nodes of the nested dicts; a few that hold each other would never end
 
 
 class Stub:
@@ -223,16 +223,16 @@ class TorchCheckpoint:
 
 def _tensors(tree: Any) -> Iterator[tuple[str, _Tensor]]:
     """Yield path and record of each tensor in nested dicts and lists, in their order."""
-    waiting: list[tuple[str, Any]] = [("", tree)]
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), tree)]
     for _ in range(MOST):
         if not waiting:
             return
         path, node = waiting.pop()
         if isinstance(node, _Tensor):
-            yield path, node
-        elif isinstance(node, Mapping):
-            items = [(f"{path}/{key}".lstrip("/"), value) for key, value in node.items()]
-            waiting += reversed(items)
-        elif isinstance(node, (list, tuple)):
-            waiting += reversed([(f"{path}/{index}".lstrip("/"), value) for index, value in enumerate(node)])
+            yield "/".join(path), node
+        elif isinstance(node, (Mapping, list, tuple)):
+            if len(path) == DEEPEST:
+                raise pickle.UnpicklingError(f"dicts more than {DEEPEST} deep")
+            items = list(node.items() if isinstance(node, Mapping) else enumerate(node))
+            waiting += [((*path, str(key)), value) for key, value in reversed(items)]
     raise pickle.UnpicklingError(f"more than {MOST} parts")
