@@ -107,6 +107,11 @@ class DatasetExtras(Protocol):
         """
         ...
 
+    @property
+    def first_frame_decides(self) -> Sequence[str]:
+        """Kinds whose targets hang on the first of the frames that are loaded, as points asked for on it."""
+        ...
+
     def prepare(self) -> None:
         """Make all samples, for a dataset that makes rather than reads them."""
         ...

@@ -1,4 +1,4 @@
-"""One split of a dataset, opened: where the data lie, and the options it takes."""
+"""One split of a dataset, opened: where the data lie, the options it takes, and copies of it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from probe4d.registry import Entry, load_target, make
 
 __all__ = ["MissingRootError", "open_dataset", "revision_of"]
 
+COPIES = "probe4d_datasets.converted.dataset:copy_at"
+
 
 class MissingRootError(DataError):
     """The dataset lies somewhere, and nobody said where."""
 
 
 def open_dataset(entry: Entry, split: str, options: Mapping[str, Any]) -> Dataset:
-    """Return one split of a dataset.
+    """Return one split of a dataset; a copy by `probe4d data convert` at its root takes the original's place.
 
     Raises:
         MissingRootError: it needs a root and none is given.
@@ -32,6 +34,10 @@ def open_dataset(entry: Entry, split: str, options: Mapping[str, Any]) -> Datase
     if spec.splits and split not in spec.splits:
         near = did_you_mean(split, spec.splits)
         raise UsageError(f"{entry.name}: expected a split of {', '.join(spec.splits)}, got {split!r}.{near}")
+    if root is not None:
+        copy: Dataset | None = load_target(COPIES)(entry.name, split, options)
+        if copy is not None:
+            return copy
     _check_options(entry, options)
     opened: Dataset = make(entry, split=split, **options)
     return opened

@@ -5,7 +5,7 @@ from __future__ import annotations
 from probe4d import specs
 from probe4d.builtin.aggregates_specs import AGGREGATES
 from probe4d.builtin.commands_specs import COMMANDS
-from probe4d.builtin.datasets import movi, perception_test, re10k, scannet, ssv2, tapvid, waymo
+from probe4d.builtin.datasets import converted, movi, perception_test, re10k, scannet, ssv2, tapvid, waymo
 from probe4d.builtin.kinds_specs import KINDS
 from probe4d.builtin.metrics_specs import METRICS
 from probe4d.builtin.own_data_specs import DATASETS as OWN_DATA
@@ -21,7 +21,7 @@ from probe4d.hookspecs import hookimpl
 @hookimpl
 def probe4d_datasets() -> tuple[specs.DatasetSpec, ...]:
     """Return the embedded benchmark, what reads the user's own files, and the published datasets."""
-    published = (ssv2, re10k, perception_test, movi, tapvid, scannet, waymo)
+    published = (converted, ssv2, re10k, perception_test, movi, tapvid, scannet, waymo)
     return (*PLAYROOM, *OWN_DATA, *(spec for module in published for spec in module.DATASETS))
 
 

@@ -42,9 +42,7 @@ SHEETS = 4  # shapes that the picture shows
     "--max-broken", default=0.1, show_default=True, type=click.FloatRange(0, 1), help="Share that may be bad."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.pass_context
 def check(
-    context: click.Context,
     dataset: str,
     root: str | None,
     split: str | None,
@@ -86,8 +84,13 @@ def check(
         "dump": _dump(entry, split, stated, task, limit, options),
     }
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
-    bad = checked.missing or checked.broken or checked.absent
-    context.exit(DataError.exit_code if checked.bad_share > max_broken or not checked.shapes else int(bool(bad)))
+    click.get_current_context().exit(_exit_code(checked, max_broken))
+
+
+def _exit_code(checked: Any, max_broken: float) -> int:
+    if checked.bad_share > max_broken or not checked.shapes:
+        return DataError.exit_code
+    return int(bool(checked.missing or checked.broken or checked.absent))
 
 
 def _split(entry: Entry, task: Entry | None) -> str:

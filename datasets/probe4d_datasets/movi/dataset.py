@@ -87,6 +87,11 @@ class Movi(Published):
         index = record_index(self.root, shard.path)
         return len(index.records) + (index.broken is not None)
 
+    @property
+    def first_frame_decides(self) -> Sequence[str]:
+        """Points, where they are drawn on the first of the frames."""
+        return ("points",) if "points" in self.targets and self.queries.on == "first" else ()
+
     def _options(self) -> Mapping[str, Any]:
         return {
             "builder": self.build.builder,

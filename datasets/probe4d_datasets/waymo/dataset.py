@@ -11,10 +11,9 @@ import numpy as np
 
 from probe4d.contracts import Array
 from probe4d.errors import DataError, UsageError
-from probe4d_datasets.own.images import read_colour, stack
+from probe4d_datasets.own.images import read_colour
 from probe4d_datasets.own.options import one_of
 from probe4d_datasets.published import Policy, Published
-from probe4d_datasets.resize import resize_pixels
 from probe4d_datasets.waymo.boxes import Placement, in_crop, pixel_tracks, select_tracks
 from probe4d_datasets.waymo.frames import CAMERAS, TYPES, CameraFrame, Segment
 from probe4d_datasets.waymo.options import area_share, count, size
@@ -127,6 +126,11 @@ class Waymo(Published):
         paths = [path for segment in self._paths.values() for path in segment if path]
         return [f"{path} {self.root.state(path)}" for path in paths]
 
+    @property
+    def first_frame_decides(self) -> Sequence[str]:
+        """Boxes, where those present in the first of the frames are the ones asked for."""
+        return ("boxes",) if self.tracks == "first" else ()
+
     def _options(self) -> Mapping[str, Any]:
         return {
             "version": self.version,
@@ -177,25 +181,27 @@ class Waymo(Published):
         return video, {"boxes": _fields(clipped[chosen.rows])}, provenance
 
     def _video(self, clip: Sequence[CameraFrame], frames: Sequence[int], where: str) -> tuple[Array, Placement]:
-        """Return the clip's frames, resized and cropped, and how."""
-        names = [f"{where}, frame {number}" for number in frames]
-        found = {name: read_colour(frame.image, name) for name, frame in zip(names, clip, strict=True) if frame.image}
-        for name in names:
-            if name not in found and (self.missing_images == "error" or not found):
-                raise DataError(
-                    f"{name}: expected an image, got none. Leave the clip out, or missing_images = 'black'."
-                )
-        black = np.zeros_like(next(iter(found.values())))
-        video = stack([found.get(name, black) for name in names], names)
-        placement = Placement((video.shape[1], video.shape[2]), self.resize, self.crop)
-        left, top, right, bottom = placement.window()
-        if min(left, top) < 0:
-            raise DataError(f"{where}: expected images of at least the crop {self.crop}, got {video.shape[1:3]}.")
-        if self.resize is None and self.crop is not None:
-            video = video[:, int(top) : int(top) + self.crop[0], int(left) : int(left) + self.crop[1]]
-        elif self.resize is not None:
-            video = resize_pixels(video, (left, top, right, bottom), placement.size)
-        return video, placement
+        """Return the clip's frames, resized and cropped one after the other, and how."""
+        placement: Placement | None = None
+        placed: dict[int, Array] = {}
+        for number, frame in zip(frames, clip, strict=True):
+            name = f"{where}, frame {number}"
+            if frame.image is None:
+                if self.missing_images == "error":
+                    hint = "Leave the clip out, or state missing_images = 'black'."
+                    raise DataError(f"{name}: expected an image, got none. {hint}")
+                continue
+            if number in placed:
+                continue
+            image = read_colour(frame.image, name)
+            placement = placement or Placement((image.shape[0], image.shape[1]), self.resize, self.crop)
+            if image.shape[:2] != placement.image:
+                raise DataError(f"{name}: expected {placement.image} (h, w) as the first, got {image.shape[:2]}.")
+            placed[number] = placement.apply(image, name)
+        if placement is None:
+            raise DataError(f"{where}: expected an image in one of the frames, got none. Leave the clip out.")
+        black = np.zeros((*placement.size, 3), np.uint8)
+        return np.stack([placed.get(number, black) for number in frames]), placement
 
 
 def _unlabelled(clip: Sequence[CameraFrame], frames: Sequence[int]) -> list[int] | None:
