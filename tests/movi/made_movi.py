@@ -12,6 +12,7 @@ import numpy as np
 from probe4d_datasets.formats.tf_example import encode_example
 from probe4d_datasets.formats.tfrecord import frame_record
 
+FLOWS = ("forward_flow", "backward_flow")
 CORNERS = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (-0.5, 0.5)])
 
 
@@ -30,7 +31,9 @@ def png(image: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw, 1)) + chunk(b"IEND", b"")
 
 
-def made_features(frames: int = 6, size: int = 16, seed: int = 0, wanted: tuple[int, int] | None = None) -> dict:
+def made_features(
+    frames: int = 6, size: int = 16, seed: int = 0, wanted: tuple[int, int] | None = None, flows: bool = True
+) -> dict:
     """Return the features of a record: a wall 5 m off, and a unit box 3 m off that moves right by 0.1 m a frame.
 
     The camera stands at the origin and looks along -z. The front of the box faces it.
@@ -70,8 +73,7 @@ def made_features(frames: int = 6, size: int = 16, seed: int = 0, wanted: tuple[
         "depth": [png(unsigned((depth - low) / (high - low))) for depth in depths],
         "normal": [png(unsigned((normal + 1) / 2)) for normal in normals],
         "object_coordinates": [png(unsigned(local + 0.5)) for local in coordinates],
-        "forward_flow": random.integers(0, 65536, frames * height * width * 2),
-        "backward_flow": random.integers(0, 65536, frames * height * width * 2),
+        **({name: random.integers(0, 65536, video.size // 3 * 2) for name in FLOWS} if flows else {}),
         "metadata/video_name": [f"made{seed}".encode()],
         "metadata/num_frames": np.array([frames]),
         "metadata/depth_range": np.array([low, high], np.float32),

@@ -65,13 +65,12 @@ def read_record(file: BinaryIO, record: Record, where: str) -> bytes:
         DataError: they are cut off, or not what their checksum says.
     """
     file.seek(record.offset)
-    content = file.read(record.length + FOOT.size)
-    if len(content) != record.length + FOOT.size:
-        raise DataError(f"{where}: expected {record.length} bytes of data, got {len(content)}. Replace the file.")
-    data = memoryview(content)[: record.length]
-    if masked_crc(data) != FOOT.unpack_from(content, record.length)[0]:
+    data, foot = file.read(record.length), file.read(FOOT.size)
+    if len(data) != record.length or len(foot) != FOOT.size:
+        raise DataError(f"{where}: expected {record.length} bytes of data, got {len(data)}. Replace the file.")
+    if masked_crc(data) != FOOT.unpack(foot)[0]:
         raise DataError(f"{where}: expected the checksum of its data, got another: it is damaged. Replace the file.")
-    return bytes(data)
+    return data
 
 
 def frame_record(data: bytes) -> bytes:

@@ -9,6 +9,8 @@ import numpy as np
 from attrs import frozen
 
 from probe4d.contracts import Array
+from probe4d.errors import DataError
+from probe4d_datasets.resize import resize_pixels
 from probe4d_datasets.waymo.frames import TYPES, CameraFrame
 
 __all__ = ["Placement", "Selection", "in_crop", "pixel_tracks", "select_tracks"]
@@ -43,6 +45,20 @@ class Placement:
         """Where the crop begins, in resized pixels, y and x."""
         resized = self.resize or self.image
         return (resized[0] - self.size[0]) // 2, (resized[1] - self.size[1]) // 2
+
+    def apply(self, image: Array, where: str) -> Array:
+        """Return an image `(h, w, 3)` uint8 as the clip's frame.
+
+        Raises:
+            DataError: the crop is larger than the image.
+        """
+        if min(self.origin) < 0:
+            raise DataError(f"{where}: expected images of at least the crop {self.crop}, got {image.shape[:2]}.")
+        if self.resize is not None:
+            resized: Array = resize_pixels(image[None], self.window(), self.size)[0]
+            return resized
+        (top, left), (height, width) = self.origin, self.size
+        return image[int(top) : int(top) + height, int(left) : int(left) + width]
 
     def window(self) -> tuple[float, float, float, float]:
         """Return the part of the stored image that is seen: left, top, right, bottom."""
