@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from probe4d.errors import UsageError
+from probe4d.paths import cache_dir
 from probe4d_vit import attention, model
 from probe4d_vit.config import VitConfig, blocks_to_run
 from probe4d_vit.init import init_params
@@ -173,6 +174,7 @@ class VitBackbone:
         """Return parameters on every local device, of at least so many blocks; kept for the next call."""
         if self._params is None or self._blocks < blocks:
             self._params = self._resized = None  # free the shorter ones first
+            _keep_compiled()
             key = jax.random.key(self.seed)
             params = init_params(key, self.config, blocks) if self._read is None else self._read(blocks)
             self._params = jax.device_put(params, NamedSharding(_mesh(), P()))
@@ -217,6 +219,12 @@ def _normalised(
 
 
 _run = jax.jit(_normalised, static_argnames=("config", "wanted", "settings"))
+
+
+def _keep_compiled() -> None:
+    """Keep what is compiled on the disk for the next process, unless the user has named a place."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
 
 
 def _mesh() -> Mesh:
