@@ -128,26 +128,42 @@ def test_a_state_is_small_json(clips, take):
     assert len(stream.get_state()) < 1000
 
 
-def test_the_time_spent_waiting_is_counted(clips, monkeypatch):
-    source = type(open_source(clips()))
+@pytest.fixture
+def read(clips, monkeypatch):
+    """Return the list that every clip that is read from now on is noted in, after 0.2 seconds."""
+    source, noted = type(open_source(clips())), []
     cut_clip = source.cut_clip
-    monkeypatch.setattr(source, "cut_clip", lambda self, *rest: time.sleep(0.05) or cut_clip(self, *rest))
+
+    def slowly(self, *rest):
+        time.sleep(0.2)
+        cut_clip(self, *rest)
+        noted.append(rest[0])
+
+    monkeypatch.setattr(source, "cut_clip", slowly)
+    return noted
+
+
+def wait_for(noted, count):
+    deadline = time.monotonic() + 30
+    while len(noted) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+
+
+def test_the_time_spent_waiting_is_counted(clips, read):
     with open_stream(clips(ahead=1)) as stream:
         next(stream)
-        assert stream.wait_seconds >= 0.1  # two clips, nothing ready
-        time.sleep(1.0)
-        waited = stream.wait_seconds
+        first = stream.wait_seconds
+        assert first >= 0.4  # two clips, nothing ready
+        wait_for(read, 4)
         next(stream)
-        assert stream.wait_seconds - waited < 0.1
+        assert stream.wait_seconds - first < 0.4
 
 
-def test_no_more_is_read_ahead_than_was_asked_for(clips, monkeypatch):
-    source, read = type(open_source(clips())), []
-    cut_clip = source.cut_clip
-    monkeypatch.setattr(source, "cut_clip", lambda self, *rest: read.append(1) or cut_clip(self, *rest))
+def test_no_more_is_read_ahead_than_was_asked_for(clips, read):
     with open_stream(clips(ahead=2)) as stream:
         next(stream)
-        time.sleep(0.5)
+        wait_for(read, 3 * 2)
         assert len(read) == 3 * 2  # the batch that was returned, and two
 
 
