@@ -175,7 +175,7 @@ def test_the_door_refuses_what_is_no_backbone():
 
 def test_what_is_public_is_said_to_be_and_what_is_not_names_the_nearest():
     public = {name for name, spec in SPECS.items() if spec.weights is not None and spec.weights.public}
-    assert public == {"4ds-e", "4ds-b-dist-e"}
+    assert public == {"4ds-e", "4ds-b-dist-e", "4ds-mini", "4ds-micro"}
     for name in ("4ds-s", "4ds-l", "4ds-h", "4ds-g", "4ds-j"):
         assert SPECS[name].weights.nearest in public
     assert all(SPECS[f"{name}-random"].weights is None for name in SIZES)

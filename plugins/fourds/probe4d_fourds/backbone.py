@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
 from attrs import evolve
 
 from probe4d.errors import UsageError, did_you_mean
 from probe4d_fourds import checkpoint
 from probe4d_fourds.sizes import SIZES, vit_config
-from probe4d_vit.backbone import VitBackbone
+from probe4d_vit.backbone import Layer, VitBackbone
 from probe4d_vit.checkpoints import open_checkpoint
 
 
@@ -19,6 +22,7 @@ def load(
     *,
     variant: str,
     random: bool = False,
+    image: bool = False,
     layer_rule: str = "released",
     frames: int | None = None,
     size: int | Sequence[int] | None = None,
@@ -33,6 +37,7 @@ def load(
         seed: of random weights.
         variant: a key of `sizes.SIZES`.
         random: the name means random weights, so a checkpoint is refused.
+        image: the image twin: each frame by itself, shown twice to fill its tubelet.
         layer_rule: `released` or `paper`, see `probe4d_vit.config.blocks_to_run`.
         frames, size: another input, for which the position table is resized; `size` is a side or (h, w).
         dtype: `float32` or `bfloat16`; by default float32 on a CPU and bfloat16 elsewhere.
@@ -48,12 +53,28 @@ def load(
         raise UsageError(f"{variant}-random: expected no weights, got {weights!r}. Load {variant} with them.")
     native = vit_config(variant, layer_rule)
     grid = _grid(native.patch, frames or native.clip[0], native.clip[1:] if size is None else size)
+    if image:  # a tubelet a frame
+        native = evolve(native, attends="frame", grid=(native.clip[0], *native.grid[1:]))
+        grid = (grid[0] * native.patch[0], *grid[1:])
     config = evolve(native, grid=grid)
     read = None
     if weights is not None:
         checkpoint.prefix_of(open_checkpoint(weights))  # refuse a wrong file now, not at the first clip
         read = checkpoint.reader(weights, native, grid)
-    return VitBackbone(config, read, seed=seed, dtype=dtype, kind=attention)
+    made = ImageTwin if image else VitBackbone
+    return made(config, read, seed=seed, dtype=dtype, kind=attention)
+
+
+class ImageTwin(VitBackbone):
+    """The encoder whose frames do not see each other; it takes the clips that the video model takes."""
+
+    def encode(self, video: Any, layers: Sequence[Layer]) -> tuple[Any, ...]:
+        """Return features with as many time steps as the clip has frames."""
+        return super().encode(np.repeat(video, self.config.patch[0], axis=1), layers)
+
+    def apply(self, params: Any, video: Any, layers: Sequence[Layer]) -> tuple[Any, ...]:
+        """Return the same, differentiable in `params`."""
+        return super().apply(params, jnp.repeat(video, self.config.patch[0], axis=1), layers)
 
 
 def _grid(patch: tuple[int, int, int], frames: int, size: int | Sequence[int]) -> tuple[int, int, int]:

@@ -29,7 +29,7 @@ IGNORED = {
 }
 
 _BLOCK = "processor/layers_{i}/"
-_KEYS = {
+KEYS = {
     "embed/kernel": "encoder/patch_embedding/Conv_0/kernel",
     "embed/bias": "encoder/patch_embedding/Conv_0/bias",
     "position": "encoder/posenc/embeddings",
@@ -74,7 +74,7 @@ def read(path: str | Path, config: VitConfig, blocks: int) -> Tree:
     """
     checkpoint = open_checkpoint(path)
     prefix = prefix_of(checkpoint)
-    sources = {name: Source(prefix + key) for name, key in _KEYS.items()}
+    sources = {name: Source(prefix + key) for name, key in KEYS.items()}
     table = truncate(param_table(config), blocks, config)
     return load_params(checkpoint, table, sources, depths={"blocks": config.depth}, ignore=IGNORED[prefix])
 
@@ -84,18 +84,23 @@ def read_resampled(path: str | Path, config: VitConfig, grid: tuple[int, int, in
     return resample_params(read(path, config, blocks), config, grid)[0]
 
 
-def write(path: str | Path, params: Mapping[str, Any], prefix: str = PREFIXES[0]) -> None:
-    """Write parameters in the released layout, float32, one array per block."""
+def to_arrays(params: Mapping[str, Any], prefix: str = PREFIXES[0]) -> dict[str, np.ndarray]:
+    """Return the encoder's arrays by their released names, float32, one per block."""
     arrays: dict[str, np.ndarray] = {}
     for name, value in flatten(params).items():
-        key = prefix + _KEYS[name]
+        key = prefix + KEYS[name]
         array = np.asarray(value, np.float32)
         if "{i}" in key:
             arrays |= {key.format(i=block): layer for block, layer in enumerate(array)}
         else:
             arrays[key] = array
+    return arrays
+
+
+def write(path: str | Path, params: Mapping[str, Any], prefix: str = PREFIXES[0]) -> None:
+    """Write parameters in the released layout, float32, one array per block."""
     with Path(path).open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **to_arrays(params, prefix))  # type: ignore[arg-type]
 
 
 def reader(path: str | Path, config: VitConfig, grid: tuple[int, int, int]) -> partial[Tree]:

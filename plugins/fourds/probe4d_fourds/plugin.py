@@ -25,6 +25,13 @@ _PUBLIC = {
     "4ds-b-dist-e": Weights(url=_RELEASE + "scaling4d_dist_b.npz", format="npz"),
 }
 
+# Ours, trained on `playroom` by the command in docs/pretraining.md.
+_SHIPPED = {
+    "4ds-mini": Weights(url="probe4d_fourds:weights/4ds-mini.safetensors.index.json", format="safetensors"),
+    "4ds-micro": Weights(url="probe4d_fourds:weights/4ds-micro.safetensors", format="safetensors"),
+}
+_TWIN = "4ds-mini-image"
+
 # Each size is checked as a micro model on a tiny clip: the code is the same, the seconds are not.
 _CHECKED = evolve(vit_config("4ds-micro"), grid=(2, 4, 4))
 _SMALL = {
@@ -38,9 +45,16 @@ _RELEASED_RULE = {
     "a_layer_is_named_by_number_too": "the released code's layer 1.0 leaves the last block out, the integer does not"
 }
 _NAMES = [*SIZES, *(f"{variant}-random" for variant in SIZES), "4ds-b-dist-e"]
+_TWINS = [_TWIN, f"{_TWIN}-random"]
+_SMALL_TWIN = {
+    **_SMALL,
+    "tokens": {"time": 4, "space": 16, "channels": _CHECKED.width},
+    "options": {"variant": "4ds-micro", "frames": 4, "size": 32, "image": True},
+    "params": count(evolve(_CHECKED, attends="frame")),
+}
 PROBE4D_CONFORMANCE = {
-    "small": dict.fromkeys(_NAMES, _SMALL),
-    "expected_failed_checks": {f"backbones/{name}": _RELEASED_RULE for name in _NAMES},
+    "small": dict.fromkeys(_NAMES, _SMALL) | dict.fromkeys(_TWINS, _SMALL_TWIN),
+    "expected_failed_checks": {f"backbones/{name}": _RELEASED_RULE for name in [*_NAMES, *_TWINS]},
 }
 
 
@@ -51,6 +65,7 @@ def probe4d_backbones() -> Iterator[BackboneSpec]:
         yield _pretrained(variant, variant)
         yield _random(variant)
     yield _pretrained("4ds-b-dist-e", "4ds-b")
+    yield from _image_twins()
     yield pixels()
 
 
@@ -67,9 +82,9 @@ def probe4d_commands() -> Iterator[CommandSpec]:
 
 
 def _pretrained(name: str, variant: str) -> BackboneSpec:
-    weights = _PUBLIC.get(name) or Weights(public=False, nearest=_nearest(variant))
+    weights = _PUBLIC.get(name) or _SHIPPED.get(name) or Weights(public=False, nearest=_nearest(variant))
     if name in SMALL:
-        summary = "ours, small enough for a CPU; no weights are published yet"
+        summary = "ours, small enough for a CPU; trained on playroom, weights included"
     elif name not in PAPER:
         summary = "the published ViT-B: distilled from 4DS-e, not the paper's B"
     else:
@@ -77,6 +92,30 @@ def _pretrained(name: str, variant: str) -> BackboneSpec:
     if not weights.public and name in PAPER:
         summary += "; weights not public"
     return _spec(name, variant, summary, {"variant": variant}, weights)
+
+
+def _image_twins() -> Iterator[BackboneSpec]:
+    """Return the twin of mini whose frames do not see each other, needing weights and random."""
+    for random in (False, True):
+        name = f"{_TWIN}-random" if random else _TWIN
+        spec = _spec(
+            name,
+            "4ds-mini",
+            "the image twin of 4ds-mini: same size and recipe, each frame by itself"
+            + ("; random weights" if random else "; train it by docs/pretraining.md"),
+            {"variant": "4ds-mini", "image": True, **({"random": True} if random else {})},
+            None if random else Weights(public=False, nearest="4ds-mini"),
+        )
+        config = vit_config("4ds-mini")
+        frames, (_, h, w) = config.clip[0], config.grid
+        twin = evolve(config, attends="frame", grid=(frames, h, w))
+        yield evolve(
+            spec,
+            modality="image",
+            tags=("image", *spec.tags[1:]),
+            tokens=TokenGrid(time=frames, space=h * w, channels=config.width),
+            params=count(twin),
+        )
 
 
 def _nearest(variant: str) -> str | None:

@@ -15,10 +15,12 @@ from typing import Any
 import jax
 import numpy as np
 from attrs import field, frozen
+from jax.experimental import multihost_utils
 
 from probe4d import atomic
 from probe4d.errors import Probe4dError, UsageError
 from probe4d_datasets.pretraining import ClipStream, open_stream
+from probe4d_fourds.export import write_npz, write_safetensors
 from probe4d_fourds.flops import train_flops
 from probe4d_fourds.run_log import RunLog
 from probe4d_fourds.step import TrainStep
@@ -137,8 +139,8 @@ class _Training:
             self._save(checkpoints, number, state, stream, wait=True)
         if asked:
             log.say(f"stopped by {asked[0]} after step {number}; the same command goes on from there")
-        elif self.lead:
-            self._finish(stream, number)
+        else:
+            self._finish(state["params"], stream, number)
         return TrainResult(step=number, stopped=asked[0] if asked else None, skipped=self.skipped)
 
     def _global(self, video: Any) -> Any:
@@ -189,11 +191,16 @@ class _Training:
         checkpoints.save(number, state, extra, wait=wait)
         self.saved = number
 
-    def _finish(self, stream: ClipStream, number: int) -> None:
-        atomic.write_json(
-            self.folder / "done.json",
-            {"step": number, "skipped": self.skipped, "data": stream.health()},
-        )
+    def _finish(self, params: Any, stream: ClipStream, number: int) -> None:
+        """Write the weights for others to read, and last that the run is done."""
+        if jax.process_count() > 1:
+            params = multihost_utils.process_allgather(params, tiled=True)
+        if self.lead:
+            write_npz(self.folder / "weights.npz", params)
+            write_safetensors(self.folder / "weights.safetensors", params, dtype=self.config.run.weights_dtype)
+            atomic.write_json(
+                self.folder / "done.json", {"step": number, "skipped": self.skipped, "data": stream.health()}
+            )
 
     def _say_what(self, log: RunLog, first: int) -> None:
         specs, shapes = self.step.split_parameters()

@@ -105,6 +105,7 @@ class Run:
         on_nonfinite: `stop`, or `skip` the update and count it.
         max_skipped: updates that may be skipped.
         tensorboard: write events of it too (extra `tensorboard`).
+        weights_dtype: of `weights.safetensors` at the end; `weights.npz`, the released layout, is float32.
     """
 
     log_every: int = field(default=20, validator=positive)
@@ -114,6 +115,7 @@ class Run:
     on_nonfinite: str = field(default="stop", validator=one_of("stop", "skip"))
     max_skipped: int = field(default=10, validator=whole)
     tensorboard: bool = field(default=False, validator=flag)
+    weights_dtype: str = field(default="float32", validator=one_of("float32", "bfloat16"))
 
 
 SECTIONS = {"model": Model, "data": ClipData, "optimizer": Optimizer, "mesh": MeshShape, "compute": Compute, "run": Run}

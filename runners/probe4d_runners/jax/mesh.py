@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import jax
 from attrs import field, frozen
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -65,9 +66,11 @@ def make_mesh(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
     Raises:
         UsageError: the shape does not fit the number of devices.
     """
-    sizes = shape.sizes(len(jax.devices() if devices is None else devices))
-    kinds = (AxisType.Auto,) * len(MESH_AXES)
-    return jax.make_mesh(sizes, MESH_AXES, devices=devices, axis_types=kinds)
+    given = list(jax.devices() if devices is None else devices)
+    arranged = mesh_utils.create_device_mesh(
+        shape.sizes(len(given)), given, allow_split_physical_axes=True
+    )  # neighbours in the mesh are neighbours on the torus
+    return Mesh(arranged, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
 
 
 def spec_of(shape: Sequence[int], axes: Axes, mesh: Mesh) -> P:
