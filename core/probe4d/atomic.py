@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "sha256_of", "write_bytes", "write_json", "write_text"]
+__all__ = ["replacing", "replacing_folder", "sha256_of", "write_bytes", "write_json", "write_text"]
 
 
 @contextmanager
@@ -29,6 +30,22 @@ def replacing(file: Path) -> Iterator[Path]:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield the path of a folder beside, to be made, which becomes the folder when the block ends without an error.
+
+    A folder that is there is removed first: a reader may find none, but never a part of one.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        yield temporary
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(file: Path, content: bytes) -> None:

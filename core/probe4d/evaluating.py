@@ -9,8 +9,7 @@ from typing import Any
 from probe4d import suites
 from probe4d.planning import make_plan
 from probe4d.records import RunFolder
-from probe4d.registry import find, make
-from probe4d.running import RunResult, check_plan, run_plan
+from probe4d.running import RunResult, check_plan, make_runner, run_plan
 
 __all__ = ["evaluate"]
 
@@ -45,5 +44,4 @@ def evaluate(
     added = [backbones] if isinstance(backbones, str) else list(backbones)
     plan = make_plan(read, RunFolder(output_dir), backbones=added, roots=roots, store=store, limit=limit)
     check_plan(plan)
-    made = make(find("runners", runner), **({"workers": workers} if workers else {}))
-    return run_plan(plan, made, suite_text=suites.to_toml(read))
+    return run_plan(plan, make_runner(runner, workers), suite_text=suites.to_toml(read))

@@ -20,8 +20,9 @@ from probe4d.errors import DataError, Probe4dError, UsageError
 from probe4d.planning.plan import Plan
 from probe4d.planning.provenance import environment
 from probe4d.records import Record
+from probe4d.registry import find, make
 
-__all__ = ["RunResult", "check_plan", "run_plan"]
+__all__ = ["RunResult", "check_plan", "make_runner", "run_plan"]
 
 
 @frozen(kw_only=True)
@@ -64,6 +65,24 @@ def check_plan(plan: Plan, *, partial: bool = False) -> None:
             f"{plan.root}: expected {wanted / 1e9:.1f} GB free for the features, got {free / 1e9:.1f} GB. "
             "Choose another --store, fewer samples (--limit), views or layers, or `probe4d cache prune`."
         )
+
+
+def make_runner(name: str, workers: int | None = None) -> Runner:
+    """Return a runner of the registry.
+
+    Args:
+        workers: units at once; its own default without.
+
+    Raises:
+        UsageError: there is none of that name, or it takes no `workers`.
+    """
+    entry = find("runners", name)
+    options = {} if workers is None else {"workers": workers}
+    try:
+        made: Runner = make(entry, **options)
+    except TypeError as error:
+        raise UsageError(f"runner {entry.name}: {error}. Leave --workers out.") from error
+    return made
 
 
 def run_plan(

@@ -16,13 +16,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from probe4d.atomic import write_bytes
+from probe4d.atomic import replacing_folder, write_bytes
 from probe4d.contracts import Array
 from probe4d.errors import DataError, MissingExtraError, UsageError
 
@@ -74,18 +72,13 @@ def write_features(out: Path, arrays: Mapping[str, Array], meta: Mapping[str, An
         np.savez(buffer, **arrays, meta=np.array(json.dumps(meta, indent=2)))  # type: ignore[arg-type]
         write_bytes(out, buffer.getvalue())
         return
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        group = _zarr().open_group(str(temporary), mode="w", zarr_format=3, attributes={"meta": dict(meta)})
-        for name, array in arrays.items():
-            group.create_array(name, data=array, compressors=None)
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.rename(out)
+        with replacing_folder(out) as temporary:
+            group = _zarr().open_group(str(temporary), mode="w", zarr_format=3, attributes={"meta": dict(meta)})
+            for name, array in arrays.items():
+                group.create_array(name, data=array, compressors=None)
     except OSError as error:
         raise DataError(f"{out}: expected a folder to write to, got {error}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _zarr() -> Any:

@@ -91,6 +91,10 @@ class FrozenProtocol:
     max_broken: float = field(default=0.1, converter=float, validator=and_(ge(0.0), le(1.0)))
     seed: int = _count(0, least=0)
 
+    def examples(self) -> int:
+        """Return how many clips a sweep is trained on, repeats counted."""
+        return self.steps * self.batch_size
+
     def layers_for(self, kind: str) -> tuple[Layer, ...]:
         """Return where the features for a kind are read."""
         return tuple(self.layers_by_kind.get(kind, self.layers))

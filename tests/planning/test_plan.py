@@ -107,12 +107,25 @@ def test_a_limit_takes_the_first_samples(tmp_path):
     assert {len(one.clips.ids) for one in plan_of(tmp_path, limit=5).sets} == {5}
 
 
-def test_bytes_are_those_of_the_features(tmp_path):
+def test_bytes_are_those_of_features_and_targets(tmp_path):
     plan = plan_of(tmp_path)
     spec = plan.sweeps[0].backbone.spec
     numbers = spec.tokens.time * spec.tokens.space * spec.tokens.channels
-    assert plan.bytes == (100 + 24) * numbers * 2
+    by_set = {(stored.kinds, len(stored.clips.ids)): stored.description.nbytes for stored in plan.sets}
+    assert 100 * numbers * 2 <= by_set[(), 100] < 130 * numbers * 2 + 999  # float16, in whole shards
+    kinds = {kinds for kinds, _ in by_set if kinds}
+    assert all(by_set[kind, 24] > 24 for kind in kinds)
+    assert plan.bytes == sum(by_set.values())
     assert plan.bytes_todo() == plan.bytes
+
+
+def test_a_stream_stores_no_features_and_is_estimated(tmp_path):
+    cached, streamed = (
+        plan_of(tmp_path, TEXT + f"[overrides.frozen-quick]\nviews = {views}\n").to_json() for views in (1, 0)
+    )
+    assert cached["seconds"]["stream"] == 0
+    assert all(one["backbone"] is None for one in streamed["sets"])
+    assert streamed["bytes"] < cached["bytes"] / 10
 
 
 def test_what_is_not_public_blocks_its_cells_and_says_so(tmp_path):
@@ -142,7 +155,7 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path, monkeypatch):
         (("[clip]", "[overrides.playroom-points]\nmetric = 3\n[clip]"), "Did you mean 'metrics'"),
         (("size = [32, 32]", "sizes = [32, 32]"), "Did you mean 'size'"),
         (("size = [32, 32]", 'size = "big"'), "overrides of probe4d/playroom-points"),
-        (("[clip]", "[overrides.frozen-quick]\nviews = 0\n[clip]"), "settings of probe4d/frozen-quick: 'views' must"),
+        (("[clip]", "[overrides.frozen-quick]\nviews = -1\n[clip]"), "settings of probe4d/frozen-quick: 'views' must"),
         (("[clip]", '[overrides.frozen-quick]\nsteps = "ten"\n[clip]'), "settings of probe4d/frozen-quick"),
         (("[clip]", "[overrides.playroom-points]\nmetrics = 3\n[clip]"), "overrides of probe4d/playroom-points"),
         (("size = 32", 'size = "big"'), "playroom size"),

@@ -40,7 +40,7 @@ def _text(plan: Any) -> str:
                 str(one["clips"]),
                 str(one["views"]),
                 ", ".join(map(str, one["layers"] or one["kinds"])),
-                size_text(one["bytes"]) if features else "",
+                size_text(one["bytes"]),
                 time_text(one["seconds"]) if features else "",
             ]
         )
@@ -48,9 +48,12 @@ def _text(plan: Any) -> str:
     free = facts["free_bytes"]
     lines = [f"suite {plan.suite.name}: {len(facts['cells'])} cells", table(cells), "", table(sets), ""]
     lines.append(f"units: {units['total']}, of which {units['done']} are done")
-    lines.append(f"features: {size_text(facts['bytes'])} in {plan.root}, {size_text(facts['bytes_todo'])} to write")
+    stored = f"{size_text(facts['bytes'])} in {plan.root}, {size_text(facts['bytes_todo'])} to write"
+    lines.append(f"features and targets: {stored}")
     lines += [f"free there: {size_text(free)}"] if free is not None else []
     lines.append(f"extraction: about {time_text(facts['seconds']['extract'])}, by this machine's matmul rate")
+    if streamed := facts["seconds"]["stream"]:
+        lines.append(f"streaming, nothing of it cached: about {time_text(streamed)} of encoding")
     lines += data_licences(plan)
     lines += _missing(plan)
     lines += _expected(facts["expected"])

@@ -37,8 +37,7 @@ def command(
     Exit codes: 0 all done, 1 some units failed, 3 or 4 something is missing, 130 interrupted.
     """
     from probe4d.progress import progress
-    from probe4d.registry import find, make
-    from probe4d.running import check_plan, run_plan
+    from probe4d.running import check_plan, make_runner, run_plan
 
     plan, text = suite_options.make(**options)
     check_plan(plan, partial=partial)
@@ -48,7 +47,7 @@ def command(
     if dry_run:
         click.echo(f"{len(plan.todo)} of {len(plan.units)} units to do.", err=True)
         return
-    made = make(find("runners", runner), **({"workers": workers} if workers else {}))
+    made = make_runner(runner, workers)
     with progress(len(plan.todo), display) as shown:
         result = run_plan(plan, made, suite_text=text, on_start=shown.start, on_outcome=shown.end)
     page = _report(plan.run.path) if report and result.records and result.status != "cancelled" else None

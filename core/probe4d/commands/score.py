@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
+
+from probe4d.atomic import write_text
 
 EPILOG = """\b
 Examples:
@@ -94,9 +94,6 @@ def _schema(name: str) -> str:
 def _write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        os.replace(temporary, path)
+        write_text(path, text)
     except OSError as error:
         raise click.UsageError(f"--per-sample {path}: expected a file that can be written, got: {error}.") from error

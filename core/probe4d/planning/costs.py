@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 
 from probe4d.planning.sets import StoredSet
 from probe4d.specs import BackboneSpec
 
-__all__ = ["extract_seconds", "forward_flops", "measured_flops", "set_bytes"]
+__all__ = ["encode_seconds", "extract_seconds", "forward_flops", "measured_flops", "set_bytes"]
 
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 # Of the matmul rate that this machine shows, what a whole forward pass reached where we measured one.
@@ -17,9 +16,8 @@ EFFICIENCY = 0.5
 
 
 def set_bytes(stored: StoredSet) -> int:
-    """Return the bytes of a set's features; targets are counted when they are stored."""
-    numbers = sum(math.prod(shape) for shape in stored.row_shapes.values())
-    return stored.rows * numbers * BYTES[stored.dtype]
+    """Return the bytes of a set's arrays when it is whole."""
+    return stored.description.nbytes
 
 
 def forward_flops(spec: BackboneSpec) -> float:
@@ -32,9 +30,12 @@ def forward_flops(spec: BackboneSpec) -> float:
 
 def extract_seconds(stored: StoredSet) -> float:
     """Return the estimated seconds of extracting a whole set on this machine."""
-    if stored.backbone is None:
-        return 0.0
-    return stored.rows * forward_flops(stored.backbone.spec) / (measured_flops() * EFFICIENCY)
+    return 0.0 if stored.backbone is None else encode_seconds(stored.backbone.spec, stored.rows)
+
+
+def encode_seconds(spec: BackboneSpec, clips: int) -> float:
+    """Return the estimated seconds of so many forward passes on this machine."""
+    return clips * forward_flops(spec) / (measured_flops() * EFFICIENCY)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from probe4d.aggregating import check_aggregates
 from probe4d.contracts import Layer, Unit
 from probe4d.errors import Probe4dError
 from probe4d.planning.clips import Clips, clips_of
-from probe4d.planning.costs import extract_seconds, set_bytes
+from probe4d.planning.costs import encode_seconds, extract_seconds, set_bytes
 from probe4d.planning.expected import Expected, expected_sets
 from probe4d.planning.preflight import Problem, backbone_problems, problems_of, task_problems
 from probe4d.planning.provenance import context_of
@@ -61,11 +61,11 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """Bytes of features when all is extracted."""
+        """Bytes of features and targets when all is extracted."""
         return sum(set_bytes(stored) for stored in self.sets)
 
     def bytes_todo(self) -> int:
-        """Bytes of features that are still to be written."""
+        """Bytes of features and targets that are still to be written."""
         shards, left = (Counter(unit.arguments.get("store") for unit in units) for units in (self.units, self.todo))
         urls = {stored.digest: join(self.root, stored.digest) for stored in self.sets}
         return sum(set_bytes(one) * left[urls[one.digest]] // shards[urls[one.digest]] for one in self.sets)
@@ -92,8 +92,17 @@ class Plan:
             "bytes": self.bytes,
             "bytes_todo": self.bytes_todo(),
             "free_bytes": self.free_bytes(),
-            "seconds": {"extract": sum(extract_seconds(stored) for stored in self.sets)},
+            "seconds": {
+                "extract": sum(extract_seconds(stored) for stored in self.sets),
+                "stream": sum(_stream_seconds(sweep) for sweep in self.sweeps if sweep.streamed),
+            },
         }
+
+
+def _stream_seconds(sweep: Sweep) -> float:
+    """Return the estimated seconds of encoding what a sweep trains and is evaluated on."""
+    clips = sweep.protocol.settings.examples() + len(sweep.evaluate.clips.ids)
+    return encode_seconds(sweep.backbone.spec, clips)
 
 
 def _set_json(stored: StoredSet) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -15,6 +16,8 @@ from attrs import field, frozen
 from probe4d.contracts import Layer
 from probe4d.planning.clips import Clips
 from probe4d.planning.resolve import Backbone
+from probe4d.registry import load_target
+from probe4d.store import SetDescription, describe_set
 from probe4d.store.address import NO_BACKBONE, FeatureAddress, platform_class, sample_ids_digest
 from probe4d.weights_cache import weights_digest
 
@@ -22,6 +25,8 @@ __all__ = ["LIBRARIES", "StoredSet", "feature_set", "target_set", "versions_of"]
 
 # What the bits of features depend on besides our own code.
 LIBRARIES = ("jax", "jaxlib", "torch", "numpy", "av")
+
+TARGET_SHAPES = "probe4d_runners.targets:target_shapes"
 
 
 @frozen(kw_only=True)
@@ -52,6 +57,14 @@ class StoredSet:
     def rows(self) -> int:
         """Clips times views."""
         return len(self.clips.ids) * len(self.clips.views)
+
+    @functools.cached_property
+    def description(self) -> SetDescription:
+        """What the store will say of it: its arrays, with their shapes and bytes."""
+        shapes: dict[str, Any] = {}
+        for kind in self.kinds:
+            shapes |= load_target(TARGET_SHAPES)(kind, self.clips.sampling, self.target_settings)
+        return describe_set(self.address, self.clips.ids, dict(self.row_shapes), shapes)
 
 
 def feature_set(backbone: Backbone, clips: Clips, layers: Iterable[Layer], dtype: str, batch: int) -> StoredSet:
