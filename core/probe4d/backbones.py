@@ -11,7 +11,7 @@ from probe4d.errors import DataError, UnknownNameError, UsageError
 if TYPE_CHECKING:
     from probe4d.registry import Entry
 
-__all__ = ["load_backbone", "weights_file", "weights_of"]
+__all__ = ["load_backbone", "packaged_weights", "weights_file", "weights_of"]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+(?:://|::)", re.IGNORECASE)
 _PACKAGED = re.compile(r"([A-Za-z_]\w+(?:\.\w+)*):(?!//)([^:]+)")
@@ -62,9 +62,21 @@ def weights_of(entry: Entry, weights: str | Path | None) -> Path | None:
         return weights_file(weights, digest)
     if published is None:
         return None
-    if published.url is not None and _PACKAGED.fullmatch(published.url):
-        return weights_file(published.url)
+    if (packaged := packaged_weights(entry)) is not None:
+        return packaged
     raise UsageError(f"{entry.name}: expected weights, got none. {_where(entry)}{_random_instead(entry)}")
+
+
+def packaged_weights(entry: Entry) -> Path | None:
+    """Return the file of the weights that come with a backbone's plugin, or None where none do.
+
+    Raises:
+        DataError: they should be there, and are not.
+    """
+    published = entry.spec.weights
+    if published is None or published.url is None or not _PACKAGED.fullmatch(published.url):
+        return None
+    return weights_file(published.url)
 
 
 def _name(location: str | Path) -> str:

@@ -7,6 +7,7 @@ cache/weights/<digest of the URL>/{config.json, model-00001-of-00002.safetensors
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -113,10 +114,15 @@ def check_digest(file: Path, sha256: str, where: str) -> None:
 
 
 def weights_digest(path: Path) -> str:
-    """Return the sha256 of a file, or of the names and digests of the files of a folder."""
-    if path.is_file():
+    """Return the sha256 of a file, or of the names and digests of a folder's files, or of an index and its shards."""
+    if path.name.endswith(".index.json"):
+        shards = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+        files = [path, *(path.parent / str(name) for name in shards)]
+    elif path.is_file():
         return sha256_of(path)
+    else:
+        files = [item for item in path.iterdir() if item.is_file()]
     total = hashlib.sha256()
-    for file in sorted(item for item in path.iterdir() if item.is_file()):
+    for file in sorted(files):
         total.update(f"{file.name} {sha256_of(file)}\n".encode())
     return total.hexdigest()

@@ -9,6 +9,7 @@ from probe4d.builtin.datasets import converted, movi, perception_test, re10k, sc
 from probe4d.builtin.kinds_specs import KINDS
 from probe4d.builtin.metrics_specs import METRICS
 from probe4d.builtin.own_data_specs import DATASETS as OWN_DATA
+from probe4d.builtin.own_data_tasks import TASKS as OWN_TASKS
 from probe4d.builtin.playroom_specs import DATASETS as PLAYROOM
 from probe4d.builtin.playroom_tasks import TASKS
 from probe4d.builtin.protocols_specs import PROTOCOLS
@@ -27,8 +28,8 @@ def probe4d_datasets() -> tuple[specs.DatasetSpec, ...]:
 
 @hookimpl
 def probe4d_tasks() -> tuple[specs.TaskSpec, ...]:
-    """Return the five tasks, on the embedded benchmark and on the paper's data."""
-    return (*TASKS, *TASKS_4D)
+    """Return the five tasks, on the embedded benchmark and on the paper's data, and one on your own videos."""
+    return (*TASKS, *TASKS_4D, *OWN_TASKS)
 
 
 @hookimpl

@@ -21,4 +21,9 @@ SUITES = (
         resource="probe4d.builtin:suites/playroom-quick.toml",
         summary="the same five tasks in minutes on two cores",
     ),
+    SuiteSpec(
+        name="playroom-small",
+        resource="probe4d.builtin:suites/playroom-small.toml",
+        summary="the same five tasks, small frames, trained until readouts pass what needs no eyes",
+    ),
 )

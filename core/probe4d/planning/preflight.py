@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
+from probe4d.backbones import packaged_weights
 from probe4d.errors import Probe4dError
 from probe4d.planning.resolve import Backbone, Task
 from probe4d.registry import Entry, Registry, make
@@ -35,7 +36,7 @@ def backbone_problems(backbone: Backbone) -> list[Problem]:
     if not spec.frozen:
         found.append(Problem(of=label, reason=f"{spec.name} offers no frozen features", exit_code=2))
     weights = spec.weights
-    if weights is not None and backbone.ref.weights is None and not (weights.url or "").startswith("package:"):
+    if weights is not None and backbone.ref.weights is None and packaged_weights(backbone.entry) is None:
         if not weights.public:
             near = f"; the nearest public model is {weights.nearest}" if weights.nearest else ""
             found.append(Problem(of=label, reason=f"its weights are not public{near}. Bring a file", exit_code=4))

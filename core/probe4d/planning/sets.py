@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from probe4d.backbones import packaged_weights
 from probe4d.contracts import Layer
 from probe4d.planning.clips import Clips
 from probe4d.planning.resolve import Backbone
@@ -125,6 +126,8 @@ def _weights_digest(backbone: Backbone) -> str:
         return f"url:{ref.weights}"
     if spec.weights is not None and spec.weights.sha256:
         return f"sha256:{spec.weights.sha256}"
+    if (packaged := packaged_weights(backbone.entry)) is not None:
+        return f"sha256:{weights_digest(packaged)}"
     return f"random:{ref.seed}" if spec.params else NO_BACKBONE
 
 
