@@ -51,6 +51,9 @@ NARROW = {f"readouts/{name}": {"options": {"width": 32, "heads": 4}} for name in
 NARROW["readouts/boxes"] = NARROW["readouts/labels"]
 # Compiling these takes most of a minute each; `readouts/labels` shares their trunk.
 SLOW = {"readouts/pose", "readouts/points", "readouts/depth", "readouts/boxes"}
+# One ViT is all of them; `backbones/dinov2`, `videoprism` and `videomae` are checked each time.
+SLOW |= {f"backbones/{name}" for name in ("dinov2-b-reg", "dinov2-g", "dinov2-g-reg", "siglip", "siglip-2b")}
+SLOW |= {f"backbones/{name}" for name in ("vjepa", "vjepa2", "videomaev2")}
 
 
 def given_to(entry):

@@ -72,8 +72,11 @@ def _of_family(family: Family) -> BackboneSpec:
     )
 
 
-def _small(model: Model, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of a model cut down for the conformance checks: the code is the same, the seconds are not."""
+def _small(model: Model) -> dict[str, Any]:
+    """Return the facts of a model cut down for the conformance checks: the code is the same, the seconds are not.
+
+    Models of a family that differ in numbers only have the same.
+    """
     patch = (model.patch[0], 4, 4)
     fields: dict[str, Any] = {"width": 12, "depth": 2, "heads": 2, "mlp": 16, "patch": patch}
     if model.temporal_depth:
@@ -82,7 +85,7 @@ def _small(model: Model, options: dict[str, Any]) -> dict[str, Any]:
     t, h, w = (size // cell for size, cell in zip(clip, patch, strict=True))
     config = evolve(model.config((t, h, w)), head_dim=6, **fields)
     return {
-        "options": {**options, **fields, "frames": 4, "size": 8},
+        "options": {"family": model.family, **fields, **_kind(model), "frames": 4, "size": 8},
         "input": {"frames": 4, "height": 8, "width": 8, "mean": model.of.mean, "std": model.of.std},
         "tokens": {"time": t, "space": h * w, "channels": 12},
         "params": count(config),
@@ -90,9 +93,16 @@ def _small(model: Model, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _kind(model: Model) -> dict[str, Any]:
+    """Return what tells models of one family apart besides numbers."""
+    if model.family != "dinov2":
+        return {}
+    return {"registers": model.registers, "activation": model.activation}
+
+
 PROBE4D_CONFORMANCE = {
     "small": {
-        **{name: _small(model, {"variant": name}) for name, model in MODELS.items()},
-        **{name: _small(MODELS[family.example], {"family": name}) for name, family in FAMILIES.items()},
+        **{name: _small(model) for name, model in MODELS.items()},
+        **{name: _small(MODELS[family.example]) for name, family in FAMILIES.items()},
     }
 }
