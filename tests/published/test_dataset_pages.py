@@ -30,7 +30,8 @@ def test_the_program_prints_what_the_page_says(page, repository, capsys, monkeyp
 def test_the_commands_print_what_the_page_says(page, repository, tmp_path, capsys, monkeypatch):
     (tmp_path / "tests").symlink_to(repository / "tests")
     monkeypatch.chdir(tmp_path)
-    lines = [line.removeprefix("    ") for line in page[1].splitlines() if line.startswith("    ")]
+    shown = page[1].partition("## Look at it\n\n")[2].partition("```python")[0].rstrip()
+    lines = [line.removeprefix("    ") for line in shown.splitlines()]
     commands = [number for number, line in enumerate(lines) if line.startswith("$ ")]
     assert commands
     for number, end in zip(commands, [*commands[1:], len(lines)], strict=True):
