@@ -34,7 +34,7 @@ def _spec(model: Model) -> BackboneSpec:
         name=model.name,
         target=_TARGET,
         summary=_summary(model),
-        options={"variant": model.name},
+        options={"family": model.family, "variant": model.name},
         licence=model.licence,
         tags=(family.modality, family.name),
         input=VideoInput(frames=frames, height=height, width=width, mean=family.mean, std=family.std),
@@ -67,7 +67,7 @@ def _of_family(family: Family) -> BackboneSpec:
         _spec(MODELS[family.example]),
         name=family.name,
         summary=f"any {family.title} file or hub folder, of whatever size; these facts are those of {family.example}",
-        options={"family": family.name},
+        options={"family": family.name, "variant": None},
         tags=(family.modality, family.name, "family"),
     )
 
@@ -85,7 +85,7 @@ def _small(model: Model) -> dict[str, Any]:
     t, h, w = (size // cell for size, cell in zip(clip, patch, strict=True))
     config = evolve(model.config((t, h, w)), head_dim=6, **fields)
     return {
-        "options": {"family": model.family, **fields, **_kind(model), "frames": 4, "size": 8},
+        "options": {"family": model.family, "variant": None, **fields, **_kind(model), "frames": 4, "size": 8},
         "input": {"frames": 4, "height": 8, "width": 8, "mean": model.of.mean, "std": model.of.std},
         "tokens": {"time": t, "space": h * w, "channels": 12},
         "params": count(config),
