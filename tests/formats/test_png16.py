@@ -71,5 +71,7 @@ def test_a_picture_that_claims_to_be_huge_is_refused_unread(size: tuple[int, int
 def test_a_stream_longer_or_shorter_than_its_picture_is_bounded() -> None:
     found = decode_pngs([bomb(4, 4)], 3, 16, "x")  # more in the stream than the picture takes: the rest is dropped
     assert found.shape == (1, 4, 4, 3)
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match=r"expected 2000 x 2000 pixels, got only \d+ bytes"):
         decode_pngs([bomb(2000, 2000)], 3, 16, "x")
+    with pytest.raises(DataError, match="x, image 0: expected"):
+        decode_pngs([bomb(430, 430)], 3, 16, "x")

@@ -19,6 +19,7 @@ __all__ = ["decode_pngs", "png_size"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 1 << 26  # of one image; no dataset has such
+MAX_RATIO = 1032  # deflate packs no tighter (zlib's technical notes)
 # What FFmpeg decodes (colour type, bit depth) to, and how many channels that is.
 FORMATS = {
     (0, 8): ("gray", "u1", 1),
@@ -41,15 +42,16 @@ def decode_pngs(images: Sequence[bytes | memoryview], channels: int, bits: int, 
     """
     if not images:
         raise DataError(f"{where}: expected images, got none.")
-    size = png_size(images[0], channels, bits, f"{where}, image 0")
+    sizes = [png_size(image, channels, bits, f"{where}, image {number}") for number, image in enumerate(images)]
+    size = sizes[0]
+    if other := next((number for number, found in enumerate(sizes) if found != size), None):
+        raise DataError(f"{where}, image {other}: expected {size} (h, w) as the first, got {sizes[other]}.")
     name, dtype, _ = FORMATS[0 if channels == 1 else 2, bits]
     decode = _decoder()
     out = np.empty((len(images), *size, channels), np.uint8 if bits == 8 else np.uint16)
     for number, image in enumerate(images):
         place = f"{where}, image {number}"
-        if (found := png_size(image, channels, bits, place)) != size:
-            raise DataError(f"{place}: expected {size} (h, w) as the first, got {found}. Replace the file.")
-        _verify_chunks(memoryview(image), place)
+        _verify(memoryview(image), size[0] * (1 + size[1] * channels * bits // 8), place)
         frame = decode(bytes(image), place)
         if (frame.height, frame.width, frame.format.name) != (*size, name):
             raise DataError(f"{place}: expected {size} in {name}, got {frame}. Replace the file.")
@@ -77,12 +79,18 @@ def png_size(image: bytes | memoryview, channels: int, bits: int, where: str) ->
         )
     if not 0 < width * height <= MAX_PIXELS:
         raise DataError(f"{where}: expected 1 to {MAX_PIXELS} pixels, got {width} x {height}. Replace the file.")
+    if height * width * channels * bits // 8 > MAX_RATIO * len(image):
+        raise DataError(f"{where}: expected {width} x {height} pixels, got only {len(image)} bytes. Replace the file.")
     return height, width
 
 
-def _verify_chunks(image: memoryview, where: str) -> None:
-    """Raise DataError unless every chunk up to IEND is whole and has its checksum."""
+def _verify(image: memoryview, raw_bytes: int, where: str) -> None:
+    """Raise DataError unless every chunk is whole and has its checksum, and the rows are all there.
+
+    FFmpeg checks neither: of a stream that ends early it returns rows of whatever was in memory.
+    """
     position = 8
+    stream, rows = zlib.decompressobj(), 0
     while position + 12 <= len(image):
         (length,) = struct.unpack_from(">I", image, position)
         end = position + 12 + length
@@ -90,10 +98,16 @@ def _verify_chunks(image: memoryview, where: str) -> None:
             break
         if zlib.crc32(image[position + 4 : end - 4]) != struct.unpack_from(">I", image, end - 4)[0]:
             raise DataError(f"{where}, byte {position}: expected a chunk's checksum, got another: it is damaged.")
-        if bytes(image[position + 4 : position + 8]) == b"IEND":
+        name = bytes(image[position + 4 : position + 8])
+        if name == b"IDAT" and rows < raw_bytes:
+            try:
+                rows += len(stream.decompress(image[position + 8 : end - 4], raw_bytes - rows))
+            except zlib.error as error:
+                raise DataError(f"{where}: expected a whole PNG image, got {error}. Replace the file.") from error
+        if name == b"IEND" and rows == raw_bytes:
             return
         position = end
-    raise DataError(f"{where}: expected a whole PNG image, got {len(image)} bytes without its end. Replace the file.")
+    raise DataError(f"{where}: expected a whole PNG image, got {rows} of {raw_bytes} bytes of rows. Replace the file.")
 
 
 def _decoder() -> Any:
