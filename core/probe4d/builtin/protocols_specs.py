@@ -31,7 +31,8 @@ PROTOCOLS = (
             "tracks": 16,
             "eval_tracks": 64,
             "boxes": 8,
-            "readout": {"width": 256, "heads": 4},
+            # A short training has no time to learn where the targets lie, nor to tell places and times apart.
+            "readout": {"width": 256, "heads": 4, "embedding_std": 0.5, "output_start": "targets"},
             "extract_batch_size": 8,
             "eval_batch_size": 16,
         },

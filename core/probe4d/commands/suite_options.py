@@ -55,7 +55,7 @@ def make(
     read = suites.find_suite(suite)
     read = _with_settings(read, settings)
     if tasks:
-        read = attrs.evolve(read, tasks=_only(read.tasks, tasks))
+        read = _with_tasks(read, _only(read.tasks, tasks))
     run = RunFolder(output_dir or Path("runs") / re.sub(r"[^A-Za-z0-9._-]", "-", read.name))
     chosen = attrs.evolve(read, backbones=_with_weights((*read.backbones, *backbones), weights))
     plan = make_plan(chosen, run, roots=_pairs("--data-root", roots), store=store, limit=limit)
@@ -68,6 +68,13 @@ def _only(known: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
         if name not in known and name not in short:
             raise UsageError(f"--task: expected one of {', '.join(short)}, got {name!r}.{did_you_mean(name, short)}")
     return tuple(name if name in known else short[name] for name in wanted)
+
+
+def _with_tasks(suite: suites.Suite, tasks: tuple[str, ...]) -> suites.Suite:
+    """Return the suite with these of its tasks, without what it says of the others."""
+    gone = {name for task in suite.tasks if task not in tasks for name in (task, task.rpartition("/")[2])}
+    overrides = {name: fields for name, fields in suite.overrides.items() if name not in gone}
+    return attrs.evolve(suite, tasks=tasks, overrides=overrides)
 
 
 def _pairs(option: str, values: Sequence[str]) -> dict[str, str]:
