@@ -163,7 +163,6 @@ class RealEstate10K(Published):
         pose = {
             "extrinsics": extrinsics,
             "intrinsics": intrinsics_in_pixels(cameras.intrinsics[rows], video.shape[1], video.shape[2]),
-            "metric": np.asarray(self._scales is not None),
         }
         provenance = {
             **source,
