@@ -9,7 +9,7 @@ from attrs import frozen
 
 from probe4d.contracts import Layer
 from probe4d.planning.costs import BYTES
-from probe4d.planning.resolve import Backbone, Protocol, Task
+from probe4d.planning.resolve import Backbone, Protocol, Task, layers_of
 from probe4d.registry import Registry
 from probe4d.sampling import clips_per_sample
 from probe4d.specs import ClipSampling, DataRef
@@ -44,7 +44,7 @@ def expected_sets(
     found: dict[Expected, None] = {}
     for backbone, task, protocol in blocked:
         settings = protocol.settings
-        layers = tuple(suite.layers) or tuple(settings.layers_for(task.spec.kind))
+        layers = layers_of(suite, backbone, task, protocol)
         parts: tuple[tuple[DataRef, ClipSampling, int], ...] = (
             (task.spec.train, task.spec.train_clip, settings.views),
             (task.spec.evaluate, task.spec.evaluate_clip, 1),

@@ -12,14 +12,14 @@ import attrs
 from attrs import field, frozen
 
 from probe4d.aggregating import check_aggregates
-from probe4d.contracts import Layer, Unit
+from probe4d.contracts import Unit
 from probe4d.errors import Probe4dError
 from probe4d.planning.clips import Clips, clips_of
 from probe4d.planning.costs import encode_seconds, extract_seconds, set_bytes
 from probe4d.planning.expected import Expected, expected_sets
 from probe4d.planning.preflight import Problem, backbone_problems, problems_of, task_problems
 from probe4d.planning.provenance import context_of
-from probe4d.planning.resolve import Backbone, Protocol, Selection, Task, select
+from probe4d.planning.resolve import Backbone, Protocol, Selection, Task, layers_of, select
 from probe4d.planning.sets import StoredSet, feature_set, target_set
 from probe4d.planning.units import Sweep, extract_units, is_done, probe_unit, score_unit
 from probe4d.records import RunFolder
@@ -195,9 +195,7 @@ class _Sweeper:
     def sweep(self, backbone: Backbone, task: Task, protocol: Protocol) -> Sweep:
         """Return the sweep of a backbone on a task under a protocol."""
         settings = protocol.settings
-        layers: tuple[Layer, ...] = (
-            tuple(self._suite.layers) or tuple(backbone.spec.layers) or tuple(settings.layers_for(task.spec.kind))
-        )
+        layers = layers_of(self._suite, backbone, task, protocol)
         train, evaluate = self._both(task, protocol)
         kind, batch = task.spec.kind, settings.extract_batch_size
         return Sweep(

@@ -9,6 +9,7 @@ import attrs
 from attrs import frozen
 
 from probe4d.cells import BackboneRef
+from probe4d.contracts import Layer
 from probe4d.errors import NothingSelectedError, UsageError, did_you_mean
 from probe4d.registry import Entry, Registry, load_target
 from probe4d.specs import BackboneSpec, ProtocolSpec, TaskSpec
@@ -74,6 +75,11 @@ class Selection:
     backbones: tuple[Backbone, ...]
     tasks: tuple[Task, ...]
     protocols: tuple[Protocol, ...]
+
+
+def layers_of(suite: Suite, backbone: Backbone, task: Task, protocol: Protocol) -> tuple[Layer, ...]:
+    """Return where features are read: what the suite says, or the backbone, or the protocol."""
+    return tuple(suite.layers) or tuple(backbone.spec.layers) or tuple(protocol.settings.layers_for(task.spec.kind))
 
 
 def select(suite: Suite, registry: Registry, backbones: Sequence[str | Mapping[str, Any]] = ()) -> Selection:
