@@ -24,6 +24,6 @@ SUITES = (
     SuiteSpec(
         name="playroom-small",
         resource="probe4d.builtin:suites/playroom-small.toml",
-        summary="the same five tasks, small frames, trained until readouts pass what needs no eyes",
+        summary="the same five tasks on small frames, with more clips and steps than the quick suite",
     ),
 )
