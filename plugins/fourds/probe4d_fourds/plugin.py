@@ -71,13 +71,20 @@ def probe4d_backbones() -> Iterator[BackboneSpec]:
 
 @hookimpl
 def probe4d_commands() -> Iterator[CommandSpec]:
-    """Return `train`."""
+    """Return `train` and `reconstruct`."""
     yield CommandSpec(
         name="train",
         target="probe4d_fourds.training_command:command",
         summary="Pretrain a 4DS model by masked auto-encoding of video.",
         requires=_TRAINING,
         extra="probe4d[train]",
+    )
+    yield CommandSpec(
+        name="reconstruct",
+        target="probe4d_fourds.reconstruction:command",
+        summary="Draw what a masked auto-encoder makes of the few patches that it sees.",
+        requires=("jax>=0.8", "av>=14", "pillow>=10"),
+        extra="probe4d[jax,video]",
     )
 
 

@@ -215,7 +215,8 @@ def _of_size(base: str) -> dict[str, dict[str, Any]]:
     return {
         "model": {"variant": base},
         "data": {
-            **({"source": "playroom", "options": {"length": 12_000}} if base in SMALL else {}),
+            "source": "playroom",  # what is there on every machine; who has videos names them
+            **({"options": {"length": 12_000}} if base in SMALL else {}),
             "frames": size.frames,
             "size": size.resolution,
             "batch_size": size.batch_size,

@@ -20,7 +20,7 @@ class Chip:
     """What one chip offers.
 
     Attributes:
-        flops: peak in bfloat16, FLOP/s; `memory`: bytes of HBM; `wire`: bytes/s between chips, all links together.
+        flops: peak in bfloat16, FLOP/s; `memory`: bytes that a program may use; `wire`: bytes/s between chips, all links together.
         accelerator: what the runtime calls a slice, with the number of chips to be filled in.
     """
 
@@ -32,8 +32,8 @@ class Chip:
 
 # Source: Google's TPU system architecture pages (per-chip peak, HBM capacity, interchip interconnect bandwidth).
 CHIPS = {
-    "v6e": Chip(flops=918e12, memory=32 * 10**9, wire=448e9, accelerator="v6e-{}"),
-    "v5e": Chip(flops=197e12, memory=16 * 10**9, wire=200e9, accelerator="v5litepod-{}"),
+    "v6e": Chip(flops=918e12, memory=int(31.25 * 2**30), wire=448e9, accelerator="v6e-{}"),
+    "v5e": Chip(flops=197e12, memory=int(15.75 * 2**30), wire=200e9, accelerator="v5litepod-{}"),
 }
 
 
