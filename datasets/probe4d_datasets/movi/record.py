@@ -23,6 +23,7 @@ IMAGES = {
     "normal": (3, 16),
     "object_coordinates": (3, 16),
 }
+LARGEST = 1e6  # metres, pixels or shares
 ALWAYS = ("video", "metadata/num_frames", "metadata/video_name")
 CAMERA = ("camera/positions", "camera/quaternions", "camera/focal_length", "camera/sensor_width")
 OF_TARGET = {
@@ -80,7 +81,7 @@ class Record:
 
     def metres(self, raw: Array) -> Array:
         """Return 16-bit depth as the distance to the camera's centre, float32. Source: kubric, movi_e.py."""
-        low, high = self.numbers("metadata/depth_range", 2)
+        low, high = self.finite("metadata/depth_range", 2)
         return np.asarray(low + raw.astype(np.float32) * (high - low) / np.float32(65535), np.float32)
 
     def numbers(self, key: str, *shape: int) -> Array:
@@ -94,10 +95,19 @@ class Record:
             raise DataError(f"{self.where}, {key}: expected {shape}, got {value.size} numbers.") from None
 
     def finite(self, key: str, *shape: int) -> Array:
-        """Return a numeric feature that is finite throughout."""
+        """Return a numeric feature that is finite throughout, and no number absurdly large."""
         value = self.numbers(key, *shape)
-        if not np.isfinite(value).all():
-            raise DataError(f"{self.where}, {key}: expected finite numbers, got NaN or infinity. Leave the record out.")
+        if not (np.abs(value) < LARGEST).all():
+            raise DataError(
+                f"{self.where}, {key}: expected finite numbers, got NaN or a huge one. Leave the record out."
+            )
+        return value
+
+    def turns(self, key: str, *shape: int) -> Array:
+        """Return unit quaternions."""
+        value = self.finite(key, *shape)
+        if not (np.abs((value * value).sum(-1) - 1) < 0.01).all():
+            raise DataError(f"{self.where}, {key}: expected unit quaternions, got others. Leave the record out.")
         return value
 
     def cameras(self) -> Cameras:
@@ -106,7 +116,7 @@ class Record:
         if focal <= 0 or sensor <= 0:
             raise DataError(f"{self.where}, camera: expected a focal length above 0, got {focal} of {sensor}.")
         positions = self.finite("camera/positions", self.length, 3)
-        return Cameras(positions, self.finite("camera/quaternions", self.length, 4), focal / sensor)
+        return Cameras(positions, self.turns("camera/quaternions", self.length, 4), focal / sensor)
 
     def _strings(self, key: str) -> list[memoryview]:
         value = self.features[key]

@@ -34,7 +34,7 @@ def focal_of(record: Record, size: tuple[int, int], model: str) -> tuple[float, 
 def scene_of(record: Record, size: tuple[int, int], model: str) -> Scene:
     """Return what a record knows of every frame of its video."""
     boxes = record.finite("instances/bboxes_3d", -1, record.length, 8, 3)
-    turns = record.finite("instances/quaternions", -1, record.length, 4)
+    turns = record.turns("instances/quaternions", -1, record.length, 4)
     if len(boxes) != len(turns):
         raise DataError(f"{record.where}: expected as many quaternions as boxes {len(boxes)}, got {len(turns)}.")
     return Scene(record.cameras(), boxes, turns, size, focal_of(record, size, model))

@@ -192,7 +192,7 @@ def _project(scene: Scene, frames: Array, world: Array) -> tuple[Array, Array]:
     turn = rotations(scene.cameras.quaternions[frames])
     local = np.einsum("nti,tij->ntj", world - scene.cameras.positions[frames], turn)  # inverse rotation
     depth = -local[..., 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         x = scene.focal[0] * local[..., 0] / depth + 0.5
         y = 0.5 - scene.focal[1] * local[..., 1] / depth
     height, width = scene.size

@@ -22,6 +22,7 @@ __all__ = ["CsvTracks", "nearest_frames", "read_csv_tracks"]
 
 FPS = 25.0
 MAX_COLUMNS = 100_000
+FARTHEST = 1e4  # frames; what lies beyond is no position
 
 
 @frozen
@@ -64,7 +65,7 @@ def read_csv_tracks(text: str, where: str) -> Mapping[str, CsvTracks | str]:
             )
             continue
         track = values.reshape(-1, 3)
-        if not np.isfinite(track).all() or not np.isin(track[:, 2], (0, 1)).all():
+        if not (np.abs(track) < FARTHEST).all() or not np.isin(track[:, 2], (0, 1)).all():
             broken[name] = f"{place}: expected finite x and y, and 0 or 1, got another value."
         elif name in rows and len(rows[name][0]) != len(track):
             broken[name] = (

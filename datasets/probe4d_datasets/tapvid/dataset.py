@@ -176,13 +176,17 @@ class TapVid(Published):
         positions = points * (width, height)
         if self.layout == "csv" and self.half_pixel:
             positions = positions - 0.5
-        rows, asked = self._queries(np.nan_to_num(positions, posinf=0.0, neginf=0.0), visible)
+        rows, asked = self._queries(positions, visible)
         fields = {
             "tracks": asked.positions[:, frames],
             "visible": asked.visible[:, frames],
             "query_points": queries(asked, frames),
         }
-        return video, {"points": fields}, {"file": self._places[sample_id].file, "rows": rows, "options": self._options()}
+        return (
+            video,
+            {"points": fields},
+            {"file": self._places[sample_id].file, "rows": rows, "options": self._options()},
+        )
 
     def _queries(self, positions: Array, visible: Array) -> tuple[list[int], Tracks]:
         """Return which tracks are asked for (a row for each time), and themselves."""

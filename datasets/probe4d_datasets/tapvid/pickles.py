@@ -20,6 +20,7 @@ from probe4d_datasets.own.root import Root
 __all__ = ["PickledVideo", "pickled_videos"]
 
 MAX_FRAME_BYTES = 1 << 28
+FARTHEST = 1e4  # frames; what lies beyond is no position
 
 
 @frozen
@@ -58,10 +59,10 @@ class PickledVideo:
         return stack([read_colour(jpeg, name) for jpeg, name in zip(jpegs, names, strict=True)], names)
 
     def tracks(self, where: str) -> tuple[Array, Array]:
-        """Return points (n, t, 2) float64 and visible (n, t).
+        """Return points (n, t, 2) float64, 0 where nothing is known, and visible (n, t).
 
         Raises:
-            DataError: they are not finite where visible, or the file changed.
+            DataError: they are no positions where visible, or the file changed.
         """
         with open_binary(self.location) as file:
             points = read_array(file, self.points, where).astype(np.float64)
@@ -69,9 +70,10 @@ class PickledVideo:
         if not np.isin(occluded, (0, 1)).all():
             raise DataError(f"{where}, occluded: expected true or false, got other values. Replace the file.")
         visible = ~occluded.astype(bool)
-        if not np.isfinite(points[visible]).all():
-            raise DataError(f"{where}, points: expected finite positions wherever visible, got NaN or infinity.")
-        return points, visible
+        near: Array = np.asarray((np.abs(points) < FARTHEST).all(-1))
+        if not near[visible].all():
+            raise DataError(f"{where}, points: expected finite positions wherever visible, got NaN or a huge one.")
+        return np.where(near[..., None], points, 0.0), visible
 
 
 def pickled_videos(root: Root, path: str) -> Mapping[str, PickledVideo | str]:
