@@ -234,6 +234,15 @@ def test_encoder_keys_that_no_rule_maps_are_refused_by_name(tmp_path):
         load(file, family="siglip")
 
 
+def test_only_a_finetuned_videomae_may_lack_its_norm(tmp_path):
+    assert not loaded("orig_videomae_finetune").config.final_norm
+    assert loaded("orig_videomae_pretrain").config.final_norm
+    source = GOLDENS / "orig_bigvision_siglip" / "siglip_tiny.npz"
+    file = changed(source, tmp_path / "w.npz", lambda a: {key: a[key] for key in a if "encoder_norm" not in key})
+    with pytest.raises(DataError, match=r"expected also the keys 'params/img/Transformer/encoder_norm/bias'"):
+        load(file, family="siglip")
+
+
 @pytest.mark.parametrize(
     ("name", "ignored"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -16,6 +17,8 @@ from probe4d_vit.checkpoints import Checkpoint
 from probe4d_vit.config import VitConfig
 
 Grid: TypeAlias = tuple[int, int, int]
+
+log = logging.getLogger("probe4d")
 
 # What a file may not contradict; eps, softcap, biases and the input are taken from its config.
 STRUCTURE = ("width", "depth", "heads", "mlp", "patch", "temporal_depth", "registers", "activation")
@@ -91,6 +94,12 @@ class Wanted:
         stored = shapes.table_grid(
             checkpoint, found, cls=bool(self.family.fields.get("cls")), position=self.family.fields["position"]
         )
+        if self.model and fields.get("final_norm") is False:
+            log.warning(
+                "%s: %s is a finetuned file: its tokens have no norm. The paper takes self-supervised weights.",
+                self.name,
+                checkpoint.path,
+            )
         clip, native = self._grids(fields, hub, stored)
         config = self._config(fields, clip, hub)
         if stored is None and config.position in ("learned", "sincos"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from probe4d.errors import DataError
 from probe4d_baselines import entries
@@ -37,6 +37,7 @@ class Layout:
         beside: the same of keys outside the prefix, in the same dict.
         others: the same of other dicts of the file.
         hub: it is the layout of the hub's port.
+        may_lack_norm: finetuned files have no final norm, and `fc_norm` after the mean of the tokens.
     """
 
     name: str
@@ -47,7 +48,8 @@ class Layout:
     inside: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     others: tuple[str, ...] = (_BESIDE,)
-    hub: bool = field(default=False)
+    hub: bool = False
+    may_lack_norm: bool = False
 
 
 _DECODER = (r"decoder\.", r"encoder_to_decoder\.", r"mask_token$")
@@ -152,6 +154,7 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
             tops=("model", "module", ""),
             inside=_HEADS,
             beside=_DECODER,
+            may_lack_norm=True,
         ),
         Layout(
             name="hub videomae",
@@ -160,6 +163,7 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
             entries=entries.HUB_VIDEOMAE,
             beside=(*_DECODER, r"fc_norm\.", r"classifier\."),
             hub=True,
+            may_lack_norm=True,
         ),
     ),
 }

@@ -20,8 +20,9 @@ Grid: TypeAlias = tuple[int, int, int]
 def fields_of(checkpoint: Checkpoint, found: Found) -> dict[str, Any]:
     """Return the fields of `VitConfig` that the arrays tell; `heads` only where they stand apart."""
     file = _File(checkpoint, found)
-    fields: dict[str, Any] = {"final_norm": file.has("norm/scale")}
-    fields |= _embedding(file)
+    fields = _embedding(file)
+    if found.layout.may_lack_norm:
+        fields["final_norm"] = file.has("norm/scale")
     fields["depth"] = file.depth("blocks/norm1/scale")
     if found.layout.entries.get("temporal/blocks/norm1/scale"):
         fields["temporal_depth"] = file.depth("temporal/blocks/norm1/scale")
