@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from probe4d.atomic import replacing
 from probe4d.commands.set_options import put
 from probe4d.contracts import Sample
 from probe4d.errors import MissingExtraError, UsageError
@@ -45,11 +46,9 @@ def draw_sheet(samples: Sequence[Sample], file: Path) -> None:
     if not has_pillow():
         raise MissingExtraError("contact sheet: needs the package 'pillow'. Run: pip install 'probe4d[png]'")
     contact_sheets = load_target("probe4d_datasets.contact_sheet:contact_sheets")
-    temporary = file.with_name(f".{file.name}.part")
+    sheet = contact_sheets(samples)
     try:
-        contact_sheets(samples).save(temporary, format="PNG")
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            sheet.save(temporary, format="PNG")
     except OSError as error:
         raise UsageError(f"{file}: cannot be written: {error}. Name another file by -o.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
