@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,8 +19,8 @@ __all__ = ["BROKEN", "TORN", "digest", "filesystem", "local_path", "open_binary"
 
 Location = str | os.PathLike[str]
 # What reading a file raises that is cut off, or lies in an archive that is; and what opening it may raise besides.
-TORN = (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
-BROKEN = (*TORN, KeyError, ValueError, RuntimeError)
+TORN = (OSError, EOFError, zlib.error, struct.error, zipfile.BadZipFile, tarfile.TarError)
+BROKEN = (*TORN, LookupError, ValueError, RuntimeError)
 
 
 def local_path(location: Location) -> str | None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import tarfile
+import zipfile
 from pathlib import Path
 
 import fsspec
@@ -171,3 +172,15 @@ def test_broken_archives_are_read_or_refused(tmp_path, compressed, count):
         path.unlink()
 
     assert survives(read, tar_bytes(mode="w:gz" if compressed else "w"), count) > count // 5
+
+
+def test_a_zip_whose_member_has_no_name_is_refused(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        made.writestr("a", "x")
+    content = bytearray(buffer.getvalue())
+    at = content.rindex(b"PK\x01\x02")
+    content[at + 28 : at + 32] = b"\0\0\x01\0"  # its one byte is no longer the name's
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(DataError, match="expected a folder, got IndexError"):
+        Root(f"zip://::file://{tmp_path}/x.zip").files()

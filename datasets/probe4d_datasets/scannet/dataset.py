@@ -158,8 +158,11 @@ def _images(scene: Sens | Exported, frames: list[int]) -> tuple[Array, Array, fl
         colour = [scene.read_colour(frame) for frame in unique]
         depth = [scene.read_depth(frame) for frame in unique]
         names, shift = [f"{scene.folder}, frame {scene.numbers[frame]}" for frame in unique], DEPTH_SHIFT
-    places = np.searchsorted(unique, frames)
-    return stack(colour, names)[places], stack(depth, names)[places], shift
+    images, depths = stack(colour, names), stack(depth, names)
+    if frames != unique:
+        places = np.searchsorted(unique, frames)
+        images, depths = images[places], depths[places]
+    return images, depths, shift
 
 
 def _scenes(root: Root, split: str) -> tuple[str, list[str]]:
