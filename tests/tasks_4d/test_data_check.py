@@ -116,7 +116,7 @@ def test_the_task_of_a_dump_may_be_another_that_is_evaluated_on_it(tmp_path):
     [
         (("ssv2", "--dump-frames"), "--dump-frames: expected --dump"),
         (("ssv2", "--task", "waymo"), "expected one that is evaluated on probe4d/ssv2"),
-        (("video-folder", "--root", "."), "--split: expected one"),
+        (("converted", "--root", "."), "--split: expected one"),
         (("ssv2", "--split", "val", "--root", "."), "expected a split of train, validation, test"),
     ],
 )
