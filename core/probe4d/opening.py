@@ -10,13 +10,21 @@ from probe4d.contracts import Dataset
 from probe4d.errors import DataError, UsageError, did_you_mean
 from probe4d.registry import Entry, load_target, make
 
-__all__ = ["MissingRootError", "open_dataset", "revision_of"]
+__all__ = ["MissingRootError", "missing_root", "open_dataset", "revision_of"]
 
 COPIES = "probe4d_datasets.converted.dataset:copy_at"
 
 
 class MissingRootError(DataError):
     """The dataset lies somewhere, and nobody said where."""
+
+
+def missing_root(entry: Entry, options: Mapping[str, Any]) -> str | None:
+    """Return what to say of a dataset that needs a root and has none; None where nothing is missing."""
+    if not entry.spec.needs_root or options.get("root") is not None:
+        return None
+    name, access = entry.spec.name, entry.spec.access
+    return f"{entry.name}: expected its root, got none. Add --data-root {name}=<folder or URL>. {access}"
 
 
 def open_dataset(entry: Entry, split: str, options: Mapping[str, Any]) -> Dataset:
@@ -27,10 +35,8 @@ def open_dataset(entry: Entry, split: str, options: Mapping[str, Any]) -> Datase
         UsageError: it has no such split, or does not take an option.
     """
     spec, root = entry.spec, options.get("root")
-    if spec.needs_root and root is None:
-        raise MissingRootError(
-            f"{entry.name}: expected its root, got none. Add --data-root {spec.name}=<folder or URL>. {spec.access}"
-        )
+    if (lacking := missing_root(entry, options)) is not None:
+        raise MissingRootError(lacking)
     if spec.splits and split not in spec.splits:
         near = did_you_mean(split, spec.splits)
         raise UsageError(f"{entry.name}: expected a split of {', '.join(spec.splits)}, got {split!r}.{near}")

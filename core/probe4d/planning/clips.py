@@ -17,7 +17,7 @@ from probe4d.sampling import clip_places
 from probe4d.specs import ClipSampling, DataRef, DatasetSpec
 from probe4d.suites import Suite
 
-__all__ = ["Clips", "clips_of"]
+__all__ = ["Clips", "clips_of", "options_of"]
 
 
 @frozen(kw_only=True)
@@ -74,10 +74,7 @@ def clips_of(
         NothingSelectedError: the split is empty.
     """
     entry = registry.find("datasets", ref.dataset)
-    options = {**ref.options, **_suite_options(suite, entry, ref.split)}
-    root = roots.get(entry.spec.name, roots.get(entry.name))
-    if root is not None:
-        options["root"] = root
+    options = options_of(ref, suite, registry, roots)
     opened = open_dataset(entry, ref.split, options)
     samples = opened.sample_ids()[:limit]
     if not samples:
@@ -93,6 +90,14 @@ def clips_of(
         samples=len(samples),
         facts=json.dumps(_plain(getattr(opened, "facts", {})), sort_keys=True),
     )
+
+
+def options_of(ref: DataRef, suite: Suite, registry: Registry, roots: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a task's dataset is opened with: the task's options, the suite's, and the root."""
+    entry = registry.find("datasets", ref.dataset)
+    root = roots.get(entry.spec.name, roots.get(entry.name))
+    said = {**ref.options, **_suite_options(suite, entry, ref.split)}
+    return said if root is None else {**said, "root": root}
 
 
 def _suite_options(suite: Suite, entry: Entry, split: str) -> dict[str, Any]:

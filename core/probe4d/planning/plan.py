@@ -17,7 +17,7 @@ from probe4d.errors import Probe4dError
 from probe4d.planning.clips import Clips, clips_of
 from probe4d.planning.costs import encode_seconds, extract_seconds, set_bytes
 from probe4d.planning.expected import Expected, expected_sets
-from probe4d.planning.preflight import Problem, backbone_problems, problems_of, task_problems
+from probe4d.planning.preflight import Problem, backbone_problems, problems_of, root_problems, task_problems
 from probe4d.planning.provenance import context_of
 from probe4d.planning.resolve import Backbone, Protocol, Selection, Task, layers_of, select
 from probe4d.planning.sets import StoredSet, feature_set, target_set
@@ -154,6 +154,7 @@ def make_plan(
     sweeper = _Sweeper(suite, known, roots or {}, limit)
     problems = [problem for backbone in chosen.backbones for problem in backbone_problems(backbone)]
     problems += [problem for task in chosen.tasks for problem in task_problems(task, known)]
+    problems += [problem for task in chosen.tasks for problem in root_problems(task, suite, known, roots or {})]
     sweeps: list[Sweep] = []
     blocked: list[tuple[Backbone, Task, Protocol]] = []
     for backbone, task, protocol in _triples(chosen):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
 from probe4d.backbones import packaged_weights
-from probe4d.errors import Probe4dError
+from probe4d.errors import DataError, Probe4dError
+from probe4d.opening import missing_root
+from probe4d.planning.clips import options_of
 from probe4d.planning.resolve import Backbone, Task
 from probe4d.registry import Entry, Registry, make
+from probe4d.suites import Suite
 
-__all__ = ["Problem", "backbone_problems", "task_problems"]
+__all__ = ["Problem", "backbone_problems", "problems_of", "root_problems", "task_problems"]
 
 
 @frozen(kw_only=True)
@@ -61,6 +64,19 @@ def task_problems(task: Task, registry: Registry) -> list[Problem]:
             reason = f"{entry.name} is of kind {entry.spec.kind!r}, the task of {spec.kind!r}"
             found.append(Problem(of=task.name, reason=reason, exit_code=2))
     return found or _fake_score(task, kind, metrics)
+
+
+def root_problems(task: Task, suite: Suite, registry: Registry, roots: Mapping[str, str]) -> list[Problem]:
+    """Return which datasets of a task nobody said the place of."""
+    found: dict[Problem, None] = {}
+    for ref in (task.spec.train, task.spec.evaluate):
+        try:
+            lacking = missing_root(registry.find("datasets", ref.dataset), options_of(ref, suite, registry, roots))
+        except Probe4dError:
+            continue  # another thing is wrong with it, which opening it says
+        if lacking is not None:
+            found[Problem(of=task.name, reason=lacking, exit_code=DataError.exit_code)] = None
+    return list(found)
 
 
 def _fake_score(task: Task, kind: Entry, metrics: Sequence[Entry]) -> list[Problem]:
