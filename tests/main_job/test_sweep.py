@@ -10,7 +10,8 @@ import pytest
 jax = pytest.importorskip("jax", reason="needs jax: probes are trained with it")
 optax = pytest.importorskip("optax", reason="needs optax")
 
-from probe4d.registry import find, make  # noqa: E402 - after the skips
+from probe4d.errors import UsageError  # noqa: E402 - after the skips
+from probe4d.registry import find, make  # noqa: E402
 from probe4d_runners.jax.optimizer import apply_updates, learning_rate, make_optimizer  # noqa: E402
 from probe4d_runners.probing.sweep import Member, train_sweep  # noqa: E402
 from probe4d_runners.protocols import FrozenProtocol  # noqa: E402
@@ -91,3 +92,9 @@ def test_without_a_warmup_the_first_step_is_already_on_the_cosine():
 def test_members_have_names_that_tell_them_apart():
     names = [Member(layer=layer, learning_rate=rate).name for layer in (0.5, 3) for rate in (1e-4, 3e-4)]
     assert names == ["layer-0.5-lr-0.0001", "layer-0.5-lr-0.0003", "layer-3-lr-0.0001", "layer-3-lr-0.0003"]
+
+
+def test_a_label_without_an_output_is_refused_and_not_trained_on(readout):
+    too_high = ((features, {"label": targets["label"] + 1}) for features, targets in batches(1))
+    with pytest.raises(UsageError, match="below its 3 classes, got 3"):
+        train_sweep(readout, protocol(1e-2), too_high)

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from probe4d.errors import UsageError
 from probe4d_readouts.batches import check_fields, masked_sum, real_samples
 from probe4d_readouts.configs import LabelsConfig
 from probe4d_readouts.losses import cross_entropy
@@ -46,6 +47,19 @@ class LabelsReadout(CrossAttentionReadout):
         real = self._real(outputs, batch)
         label = jnp.where(real, batch["label"], 0)
         return {"cross_entropy": masked_sum(cross_entropy(outputs, label), real)}
+
+    def check_targets(self, batch: Mapping[str, Any]) -> None:
+        """Refuse labels that there is no output for; compiled code would train on NaN instead.
+
+        Raises:
+            UsageError: a label is not one of `classes`.
+        """
+        highest = int(np.max(batch["label"], initial=0))
+        if highest >= self.config.classes:
+            raise UsageError(
+                f"readout 'labels': expected labels below its {self.config.classes} classes, got {highest}. "
+                "Set the readout's option `classes`."
+            )
 
     def mean_output(self, batch: Mapping[str, Any]) -> Any:
         """Return the log of each class's share, one added to every count."""

@@ -63,6 +63,7 @@ def train_sweep(
         batches: features `(layers, b, t, k, c)` and the targets of the same clips.
     """
     features, targets = next(batches)
+    check = getattr(readout, "check_targets", None)  # what only the host can refuse: compiled code has no errors
     params, state, step = start_sweep(readout, protocol, features, targets)
     losses: list[Any] = []
     started = time.perf_counter()
@@ -70,6 +71,8 @@ def train_sweep(
     for number in range(protocol.steps):
         if number:
             features, targets = next(batches)
+        if check is not None:
+            check(targets)
         params, state, loss = step(params, state, number, features, dict(targets))
         losses.append(loss)
         if number == 0:
