@@ -23,16 +23,17 @@ class RunLog:
         folder: of the run.
         first: the step that comes next.
         tensorboard: write events beside.
-        show: print lines; one process of several does.
+        lead: write and print; of several processes only the first does.
     """
 
-    def __init__(self, folder: Path, first: int, *, tensorboard: bool = False, show: bool = True) -> None:
+    def __init__(self, folder: Path, first: int, *, tensorboard: bool = False, lead: bool = True) -> None:
         self.file = folder / "metrics.jsonl"
-        self._show = show
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= first]
-        atomic.write_text(self.file, "".join(line + "\n" for line in kept))
-        self._stream = self.file.open("a", encoding="utf-8")
-        self._events = _event_writer(folder / "tensorboard", first) if tensorboard else None
+        self._lead = lead
+        self._events = _event_writer(folder / "tensorboard", first) if tensorboard and lead else None
+        if lead:
+            kept = [line for line in self._lines() if json.loads(line)["step"] <= first]
+            atomic.write_text(self.file, "".join(line + "\n" for line in kept))
+            self._stream = self.file.open("a", encoding="utf-8")
 
     def _lines(self) -> list[str]:
         if not self.file.exists():
@@ -42,6 +43,8 @@ class RunLog:
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Write the values of a step; `step` counts from 1."""
+        if not self._lead:
+            return
         self._stream.write(json.dumps(dict(values)) + "\n")
         self._stream.flush()
         if self._events is not None:
@@ -51,12 +54,13 @@ class RunLog:
 
     def say(self, line: str) -> None:
         """Print a line for people."""
-        if self._show:
+        if self._lead:
             click.echo(line)
 
     def close(self) -> None:
         """Close the files."""
-        self._stream.close()
+        if self._lead:
+            self._stream.close()
         if self._events is not None:
             self._events.close()
 

@@ -96,7 +96,7 @@ class _Training:
             self.saved = None if extra is None else first
             with (
                 self._open_data(extra) as stream,
-                RunLog(self.folder, first, tensorboard=run.tensorboard and self.lead, show=self.lead) as log,
+                RunLog(self.folder, first, tensorboard=run.tensorboard, lead=self.lead) as log,
                 _stop_signals() as asked,
             ):
                 self._say_what(log, first)
@@ -158,8 +158,7 @@ class _Training:
         if not values.pop("finite"):
             self._not_finite(pending, values["loss"])
         meter.count()
-        if self.lead:
-            log.write({"step": pending.number, **{name: _finite(value) for name, value in values.items()}})
+        log.write({"step": pending.number, **{name: _finite(value) for name, value in values.items()}})
         if pending.number % self.config.run.log_every == 0 or pending.number == self.config.optimizer.steps:
             log.say(meter.line(pending.number, self.config.optimizer.steps, values, self.skipped))
 
