@@ -50,4 +50,4 @@ def test_each_device_holds_its_part_of_parameters_and_optimizer(steps, part):
     assert steps["data"][part] == [whole] * 8  # data parallelism copies
     for name, split in (("fsdp", 8), ("data x fsdp", 4), ("fsdp x tensor", 8)):
         assert len(steps[name][part]) == 8
-        assert max(steps[name][part]) < 1.35 * whole / split, name  # norms and biases are copied
+        assert max(steps[name][part]) < 1.4 * whole / split, name  # norms, biases and the latents are copied

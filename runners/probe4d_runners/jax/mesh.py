@@ -26,8 +26,8 @@ Axes: TypeAlias = Sequence[str | None]
 MESH_AXES = ("data", "fsdp", "tensor")
 BATCH = ("data", "fsdp")  # the axes that examples are split over
 
-# Logical axes that `tensor` splits; any axis but `layers` may be split by `fsdp`, these two last.
-TENSOR = ("heads", "mlp")
+# Logical axes that `tensor` splits; any axis but `layers` may be split by `fsdp`.
+TENSOR = ("heads", "mlp", "pixels")
 PREFERRED = ("embed", "mlp", "pixels")
 # Below this many numbers a parameter is copied: gathering it costs more than keeping it.
 SMALLEST = 16_384

@@ -20,7 +20,8 @@ class Chip:
     """What one chip offers.
 
     Attributes:
-        flops: peak in bfloat16, FLOP/s; `memory`: bytes that a program may use; `wire`: bytes/s between chips, all links together.
+        flops: peak in bfloat16, FLOP/s; `memory`: bytes that a program may use.
+        wire: bytes/s between chips, all links together.
         accelerator: what the runtime calls a slice, with the number of chips to be filled in.
     """
 
