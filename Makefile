@@ -18,10 +18,10 @@ demo: install
 		--predictions "$(MOT)/data/TUD-Campus/test.txt" --targets "$(MOT)/data/TUD-Campus/gt.txt"
 	$(BIN)/probe4d run playroom-quick --output-dir runs/playroom-quick
 
-test: install lint types
+test: $(VENV)/torch lint types
 	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m "not slow and not bench" --benchmark-disable $(ARGS)
 
-test-all: install lint types
+test-all: $(VENV)/torch lint types
 	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m "not bench" --benchmark-disable $(ARGS)
 
 bench: install
@@ -40,6 +40,10 @@ $(VENV)/installed: requirements/lock.txt requirements/wheelhouse.txt pyproject.t
 		--editable . $(patsubst %/pyproject.toml,--editable ./%,$(PLUGINS))
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --dest $(VENV)/wheelhouse \
 		-r requirements/wheelhouse.txt
+	touch $@
+
+$(VENV)/torch: requirements/torch.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
 	touch $@
 
 lint: install
