@@ -12,7 +12,7 @@ from probe4d.errors import DataError
 from probe4d.scoring.files import Bytes
 from probe4d.scoring.source import Limits, fail
 
-__all__ = ["Archive"]
+__all__ = ["Archive", "check_member"]
 
 LOCAL_HEADER = 30
 SLACK = 64  # the local header's extra field is usually short; one read then gets header and data
@@ -52,22 +52,11 @@ class Archive:
             ) from error
         members: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
-            self._check_member(info)
+            check_member(self.path, info)
             if info.filename in members:
                 fail(self.path, "each member once", f"{info.filename!r} twice", "Write the file anew.")
             members[info.filename] = info
         return members
-
-    def _check_member(self, info: zipfile.ZipInfo) -> None:
-        name = info.filename
-        where = f"{self.path}: member {name[:80]!r}"
-        parts = name.split("/")
-        if name.startswith("/") or "\\" in info.orig_filename or "\0" in info.orig_filename or ".." in parts:
-            fail(where, "a plain relative name", "a path that leaves the archive")
-        if info.flag_bits & 0x1:
-            fail(where, "a member in the clear", "an encrypted one")
-        if info.compress_type not in (STORED, DEFLATED):
-            fail(where, "a stored or deflated member", f"compression method {info.compress_type}")
 
     def check_size(self, info: zipfile.ZipInfo) -> None:
         """Raise a DataError where the member claims more than the limit."""
@@ -139,6 +128,23 @@ class Archive:
     def close(self) -> None:
         """Close the file."""
         self.bytes.close()
+
+
+def check_member(path: str, info: zipfile.ZipInfo) -> None:
+    """Refuse a member that no archive of ours has.
+
+    Raises:
+        DataError: its name leaves the archive, it is encrypted, or packed by another method than deflate.
+    """
+    name = info.filename
+    where = f"{path}: member {name[:80]!r}"
+    parts = name.split("/")
+    if name.startswith("/") or "\\" in info.orig_filename or "\0" in info.orig_filename or ".." in parts:
+        fail(where, "a plain relative name", "a path that leaves the archive")
+    if info.flag_bits & 0x1:
+        fail(where, "a member in the clear", "an encrypted one")
+    if info.compress_type not in (STORED, DEFLATED):
+        fail(where, "a stored or deflated member", f"compression method {info.compress_type}")
 
 
 class _Reader(io.RawIOBase):
