@@ -1,6 +1,7 @@
 """A run's folder: what was run, and one record per cell.
 
-    <run>/run.json  suite.toml  cells/<cell>/{record.json, samples.jsonl, training.json, predictions.npz}
+    <run>/run.json  plan.json  suite.toml  sessions/*.json
+    <run>/cells/<cell>/{record.json, samples.jsonl, training.json, predictions.npz}
 
 Each file is written whole or not at all, and holds the schema that it follows. A record is
 written last of its cell, so a cell that has one is done.
@@ -15,14 +16,15 @@ from typing import Any
 
 from attrs import field, frozen
 
-from probe4d.atomic import sha256_of, write_bytes, write_json, write_text
+from probe4d.atomic import create_json, sha256_of, write_bytes, write_json, write_text
 from probe4d.cells import Cell
 from probe4d.errors import DataError
 
-__all__ = ["RECORD_SCHEMA", "RUN_SCHEMA", "Record", "RunFolder", "read_record"]
+__all__ = ["OUTLINE_SCHEMA", "RECORD_SCHEMA", "RUN_SCHEMA", "Record", "RunFolder", "read_record"]
 
 RECORD_SCHEMA = "probe4d/record/1"
 RUN_SCHEMA = "probe4d/run/1"
+OUTLINE_SCHEMA = "probe4d/run-plan/1"
 
 
 @frozen(kw_only=True)
@@ -74,6 +76,10 @@ class RunFolder:
         """Write `run.json`."""
         write_json(self.path / "run.json", {"schema": RUN_SCHEMA, **content})
 
+    def create_run(self, content: Mapping[str, Any]) -> None:
+        """Write `run.json` unless there is one; of several that start at once, one does."""
+        create_json(self.path / "run.json", {"schema": RUN_SCHEMA, **content})
+
     def read_run(self) -> dict[str, Any]:
         """Return `run.json`.
 
@@ -81,6 +87,20 @@ class RunFolder:
             DataError: this is no run's folder.
         """
         return _read(self.path / "run.json", RUN_SCHEMA)
+
+    def write_outline(self, content: Mapping[str, Any]) -> None:
+        """Write `plan.json`, which units there are, unless it says so already."""
+        file = self.path / "plan.json"
+        if not file.exists() or json.loads(file.read_text(encoding="utf-8")) != content:
+            write_json(file, content)
+
+    def read_outline(self) -> dict[str, Any]:
+        """Return `plan.json`.
+
+        Raises:
+            DataError: there is none: nothing was started here.
+        """
+        return _read(self.path / "plan.json", OUTLINE_SCHEMA)
 
     def write_suite(self, text: str) -> None:
         """Keep the suite as it was read."""

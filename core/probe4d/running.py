@@ -15,14 +15,22 @@ import attrs
 from attrs import frozen
 
 from probe4d.announce import announce
+from probe4d.atomic import sweep_left
 from probe4d.contracts import Outcome, Runner, Unit
 from probe4d.errors import DataError, Probe4dError, UsageError
+from probe4d.planning.outline import outline
+from probe4d.planning.parts import Part
 from probe4d.planning.plan import Plan
 from probe4d.planning.provenance import environment
 from probe4d.records import Record
 from probe4d.registry import find, make
+from probe4d.sessions import Session
+from probe4d.shares import Share
+from probe4d.store.files import open_files
 
-__all__ = ["RunResult", "check_plan", "make_runner", "run_plan"]
+__all__ = ["INCOMPLETE", "RunResult", "check_plan", "make_runner", "run_plan"]
+
+INCOMPLETE = 75  # exit code: try again later, as sysexits.h has it
 
 
 @frozen(kw_only=True)
@@ -30,19 +38,24 @@ class RunResult:
     """What a run came to.
 
     Attributes:
-        status: `success`, `failed` (some units did), or `cancelled`.
+        status: `success` (all of the plan is done), `failed` (some units of this run did), `incomplete` (other
+            parts have units to do), or `cancelled`.
         failures: the units that failed or were skipped, with their errors.
+        waiting: units of this part that need what other parts have not done yet.
+        left: how many units of the whole plan are not done.
     """
 
     plan: Plan
     status: str
     records: tuple[Record, ...]
     failures: tuple[Outcome, ...]
+    waiting: tuple[Unit, ...] = ()
+    left: int = 0
 
     @property
     def exit_code(self) -> int:
-        """Return 0 where all is done, 1 where some failed, 130 where it was interrupted."""
-        return {"success": 0, "failed": 1, "cancelled": 130}[self.status]
+        """Return 0 where all is done, 1 where some failed, 75 where other parts have to, 130 if interrupted."""
+        return {"success": 0, "failed": 1, "incomplete": INCOMPLETE, "cancelled": 130}[self.status]
 
 
 def check_plan(plan: Plan, *, partial: bool = False) -> None:
@@ -90,42 +103,74 @@ def run_plan(
     runner: Runner,
     *,
     suite_text: str | None = None,
+    part: Part | None = None,
     on_start: Callable[[Unit], None] | None = None,
     on_outcome: Callable[[Outcome, int], None] | None = None,
 ) -> RunResult:
     """Carry out what is still to do of a plan, and return the records of all that is done.
 
     Args:
+        part: carry out this part only; others may do theirs at the same time, on the same store and folder.
         on_start: called with each unit that starts.
         on_outcome: called with each outcome and how many are left.
 
     Raises:
         UsageError: the folder holds a run of another suite.
     """
-    state = _start(plan, suite_text)
+    state = _start(plan, suite_text, part)
     by_id = {unit.id: unit for unit in plan.todo}
-    todo = [attrs.evolve(unit, needs=tuple(need for need in unit.needs if need in by_id)) for unit in plan.todo]
+    share = Share(plan, part)
     outcomes: list[Outcome] = []
+    left: set[str] = set()
     status = "cancelled"
+    name, told = type(runner).__name__, None if part is None else str(part)
     try:
-        started = (lambda unit_id: on_start(by_id[unit_id])) if on_start else None
-        for outcome in runner.run(todo, on_start=started):
-            outcomes.append(outcome)
-            if on_outcome is not None:
-                on_outcome(outcome, len(todo) - len(outcomes))
-        status = "success" if all(outcome.status == "ok" for outcome in outcomes) else "failed"
+        with Session(plan.run, part=told, runner=name, units=len(share.todo)) as session:
+
+            def started(unit: str) -> None:
+                session.start(unit)
+                if on_start is not None:
+                    on_start(by_id[unit])
+
+            for outcome in share.outcomes(runner, started):
+                outcomes.append(outcome)
+                session.end(outcome)
+                if on_outcome is not None:
+                    on_outcome(outcome, len(share.todo) - len(outcomes))
+        left = share.left()
+        failed = any(outcome.status != "ok" for outcome in outcomes)
+        status = "failed" if failed else "incomplete" if left else "success"
     except KeyboardInterrupt:
         status = "cancelled"
     finally:
-        plan.run.write_run({**state, "status": status, **_ended(plan, outcomes)})
+        if part is None or status == "success":
+            plan.run.write_run({**state, "status": status, **_ended(plan, outcomes)})
+    if status != "cancelled":
+        _sweep(plan)
     records = _records(plan)
     _announce_new(records, outcomes, by_id)
-    failures = tuple(outcome for outcome in outcomes if outcome.status != "ok")
-    return RunResult(plan=plan, status=status, records=tuple(records), failures=failures)
+    return RunResult(
+        plan=plan,
+        status=status,
+        records=tuple(records),
+        failures=tuple(outcome for outcome in outcomes if outcome.status != "ok"),
+        waiting=tuple(unit for unit in share.todo if unit.id in share.waiting) if status != "cancelled" else (),
+        left=len(left),
+    )
 
 
-def _start(plan: Plan, suite_text: str | None) -> dict[str, Any]:
-    """Write `run.json` with status `started`; a folder that holds another suite is refused."""
+def _sweep(plan: Plan) -> None:
+    """Delete what killed workers of this machine left half-written, in the run's folder and in the store."""
+    sweep_left(plan.run.path)
+    for stored in plan.sets:
+        open_files(plan.root, stored.digest).sweep()
+
+
+def _start(plan: Plan, suite_text: str | None, part: Part | None) -> dict[str, Any]:
+    """Write `run.json` with status `started`; a folder that holds another suite is refused.
+
+    Of several parts that start at once, one writes it.
+    """
     try:
         before = plan.run.read_run()
     except DataError:
@@ -148,7 +193,11 @@ def _start(plan: Plan, suite_text: str | None) -> dict[str, Any]:
         "environment": environment(),
         "sessions": before.get("sessions", 0) + 1,
     }
-    plan.run.write_run({**state, "status": "started"})
+    if part is None:
+        plan.run.write_run({**state, "status": "started"})
+    else:
+        plan.run.create_run({**state, "status": "started"})
+    plan.run.write_outline(outline(plan))
     if suite_text is not None:
         plan.run.write_suite(suite_text)
     return state

@@ -140,5 +140,5 @@ def test_paths_and_file_urls_are_local_and_need_no_fsspec(tmp_path, monkeypatch)
 
 
 def test_a_file_system_that_is_not_installed_is_named():
-    with pytest.raises(MissingExtraError, match=r"s3://bucket/features: .*[Ii]nstall"):
-        RemoteFiles("s3://bucket/features")
+    with pytest.raises(MissingExtraError, match=r"gcs://bucket/features: .*[Ii]nstall"):
+        RemoteFiles("gcs://bucket/features")

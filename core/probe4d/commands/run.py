@@ -16,6 +16,7 @@ from probe4d.errors import Probe4dError
 @suite_options.suite_options
 @click.option("--runner", default="local", show_default=True, help="What carries out the units.")
 @click.option("--workers", type=click.IntRange(min=1), help="Units at once, for runners that take it.")
+@click.option("--part", metavar="I/N", help="Carry out this fixed part of the plan only, as 1/4.")
 @click.option("--partial", is_flag=True, help="Run what can run when something is missing.")
 @click.option("--dry-run", is_flag=True, help="Plan and check only.")
 @click.option("--report/--no-report", default=True, help="Write report.html, where the report plugin is installed.")
@@ -24,6 +25,7 @@ from probe4d.errors import Probe4dError
 def command(
     runner: str,
     workers: int | None,
+    part: str | None,
     partial: bool,
     dry_run: bool,
     report: bool,
@@ -34,23 +36,29 @@ def command(
     """Evaluate the backbones of SUITE: extract features, probe, score, record.
 
     The same command again goes on where it was stopped. Results go to --output-dir (runs/<suite>).
-    Exit codes: 0 all done, 1 some units failed, 3 or 4 something is missing, 130 interrupted.
+    With --part several machines share a plan, a store and a folder; a last run without it completes it.
+    Exit codes: 0 all done, 1 some units failed, 3 or 4 something is missing, 75 other parts have units to do,
+    130 interrupted.
     """
+    from probe4d.planning.parts import Part
     from probe4d.progress import progress
     from probe4d.running import check_plan, make_runner, run_plan
+    from probe4d.shares import share_of
 
+    chosen = None if part is None else Part.parse(part)
     plan, text = suite_options.make(**options)
     check_plan(plan, partial=partial)
     if display != "none":
         for line in data_licences(plan):
             click.echo(line, err=True)
     if dry_run:
-        click.echo(f"{len(plan.todo)} of {len(plan.units)} units to do.", err=True)
+        click.echo(f"{len(share_of(plan, chosen))} of {len(plan.units)} units to do.", err=True)
         return
     made = make_runner(runner, workers)
-    with progress(len(plan.todo), display) as shown:
-        result = run_plan(plan, made, suite_text=text, on_start=shown.start, on_outcome=shown.end)
-    page = _report(plan.run.path) if report and result.records and result.status != "cancelled" else None
+    with progress(len(share_of(plan, chosen)), display) as shown:
+        result = run_plan(plan, made, suite_text=text, part=chosen, on_start=shown.start, on_outcome=shown.end)
+    whole = result.status == "success" or (part is None and result.status == "failed")
+    page = _report(plan.run.path) if report and result.records and whole else None
     if as_json:
         click.echo(json.dumps(_json(result, page), indent=2))
     else:
@@ -81,6 +89,10 @@ def _text(result: Any, aggregates: tuple[object, ...]) -> str:
     lines = [results_text(results_table(result.records), aggregates)] if result.records else ["no records"]
     if result.status == "cancelled":
         lines.append("interrupted; the same command goes on from here")
+    if result.status == "incomplete":
+        waiting = f"; {len(result.waiting)} units of this part wait for them" if result.waiting else ""
+        lines.append(f"this part did what it could: {result.left} units of the plan are left to other parts{waiting}")
+        lines.append("`probe4d status` shows them; the same command without --part completes the run")
     if result.failures:
         lines.append(f"{len(result.failures)} units did not succeed; run.json names them")
     return "\n".join(lines)
@@ -90,6 +102,8 @@ def _json(result: Any, page: str | None) -> dict[str, Any]:
     return {
         "status": result.status,
         "run": str(result.plan.run.path),
+        "left": result.left,
+        "waiting": [unit.id for unit in result.waiting],
         "report": page,
         "records": [record.content for record in result.records],
         "failures": [{"unit": one.unit, "status": one.status, "error": one.error} for one in result.failures],

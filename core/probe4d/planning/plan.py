@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,10 @@ class Plan:
         path = Path(self.root)
         existing = next(parent for parent in (path, *path.parents) if parent.exists())
         return shutil.disk_usage(existing).free
+
+    def look_again(self) -> tuple[Unit, ...]:
+        """Return the units whose result is not there now: others may have carried some out meanwhile."""
+        return _todo(self.units, self.sweeps, self.root, self.run)
 
     def to_json(self) -> dict[str, Any]:
         """Return cells, sets, units and what is missing, as plain JSON values."""
@@ -168,14 +172,13 @@ def make_plan(
         blocked.append((backbone, task, protocol))
     root = store or default_root()
     units = _units(sweeps, root, run, known)
-    missing = _missing_shards(sweeps, root)
     return Plan(
         suite=suite,
         run=run,
         root=root,
         sweeps=tuple(sweeps),
         units=tuple(units),
-        todo=tuple(unit for unit in units if not is_done(unit, run, missing)),
+        todo=_todo(units, sweeps, root, run),
         problems=tuple(problems),
         blocked=tuple((backbone.ref.label, task.name, protocol.name) for backbone, task, protocol in blocked),
         expected=expected_sets(blocked, suite, known, limit),
@@ -249,13 +252,18 @@ def _units(sweeps: Sequence[Sweep], root: str, run: RunFolder, registry: Registr
     return [*(unit for units in extracts.values() for unit in units), *later]
 
 
-def _missing_shards(sweeps: Sequence[Sweep], root: str) -> dict[str, Sequence[int]]:
+def _todo(units: Sequence[Unit], sweeps: Sequence[Sweep], root: str, run: RunFolder) -> tuple[Unit, ...]:
+    missing = _missing_shards(sweeps, root)
+    return tuple(unit for unit in units if not is_done(unit, run, missing))
+
+
+def _missing_shards(sweeps: Sequence[Sweep], root: str) -> dict[str, Container[int]]:
     """Return by store URL the shards that have no whole receipt."""
-    missing: dict[str, Sequence[int]] = {}
+    missing: dict[str, Container[int]] = {}
     for stored in {stored.digest: stored for sweep in sweeps for stored in sweep.sets}.values():
         url = join(root, stored.digest)
         try:
-            missing[url] = FeatureStore.open(url, stored.address, stamp=False).missing()
+            missing[url] = frozenset(FeatureStore.open(url, stored.address, stamp=False).missing())
         except NotExtractedError:
             missing[url] = range(stored.rows)
     return missing

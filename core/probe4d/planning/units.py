@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,18 @@ from probe4d.planning.sets import StoredSet
 from probe4d.records import RunFolder
 from probe4d.store.files import join
 
-__all__ = ["EXTRACT", "PROBE", "SCORE", "Sweep", "extract_units", "is_done", "probe_unit", "score_unit"]
+__all__ = [
+    "EXTRACT",
+    "PROBE",
+    "SCORE",
+    "Sweep",
+    "extract_units",
+    "is_done",
+    "probe_done",
+    "probe_unit",
+    "score_done",
+    "score_unit",
+]
 
 EXTRACT = "probe4d_runners.extract:extract_shard"
 PROBE = "probe4d_runners.probe:probe"
@@ -176,7 +187,7 @@ def _unit(name: str, target: str, arguments: Mapping[str, Any], needs: Iterable[
     return Unit(id=unit_id, target=target, arguments={**json.loads(text)[1], **own}, needs=needed)
 
 
-def is_done(unit: Unit, run: RunFolder, missing_shards: Mapping[str, Sequence[int]]) -> bool:
+def is_done(unit: Unit, run: RunFolder, missing_shards: Mapping[str, Container[int]]) -> bool:
     """Say whether a unit's result is there, whole.
 
     Args:
@@ -186,11 +197,21 @@ def is_done(unit: Unit, run: RunFolder, missing_shards: Mapping[str, Sequence[in
     if unit.target == EXTRACT:
         return arguments["shard"] not in missing_shards[arguments["store"]]
     if unit.target == PROBE:
-        file = Path(arguments["output"]) / "sweep.json"
-        return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("unit") == unit.id
+        return probe_done(Path(arguments["output"]), unit.id)
     task, protocol = arguments["task"]["name"], arguments["protocol"]["name"]
     cells = [
         Cell(backbone=arguments["backbone"], task=task, protocol=protocol, layer=layer) for layer in arguments["layers"]
     ]
+    return score_done(run, cells, unit.id)
+
+
+def probe_done(output: Path, unit: str) -> bool:
+    """Say whether the training of a unit has left its sweep in a folder."""
+    file = output / "sweep.json"
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("unit") == unit
+
+
+def score_done(run: RunFolder, cells: Iterable[Cell], unit: str) -> bool:
+    """Say whether every cell has the record that a unit wrote."""
     records = [run.read_record(cell) for cell in cells]
-    return all(record is not None and record.content.get("unit") == unit.id for record in records)
+    return all(record is not None and record.content.get("unit") == unit for record in records)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
+from probe4d.atomic import is_alive, link_new
 from probe4d.errors import MissingExtraError
 from probe4d.store.errors import StoreWriteError
 
 __all__ = ["Files", "LocalFiles", "RemoteFiles", "join", "open_files"]
 
 TEMPORARY = "tmp"  # folder of files that are being written
-NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 HINTS = {
     errno.ENOSPC: "Free space (probe4d cache prune) or choose another place.",
     errno.EDQUOT: "Free space (probe4d cache prune) or choose another place.",
@@ -149,7 +149,7 @@ class LocalFiles:
     def create(self, key: str, pieces: Iterable[Any]) -> bool:
         """Write a file whole unless there is one."""
         try:
-            self._place(key, pieces, _link)
+            self._place(key, pieces, link_new)
         except FileExistsError:
             return False
         return True
@@ -194,40 +194,14 @@ class LocalFiles:
         """Delete temporary files of processes of this machine that are no more."""
         for file in (self.root / TEMPORARY).glob(f"{socket.gethostname()}.*"):
             owner = file.name.rsplit(".", 2)[-2]
-            if owner.isdigit() and not _alive(int(owner)):
+            if owner.isdigit() and not is_alive(int(owner)):
                 with contextlib.suppress(OSError):  # another worker sweeps too, or it is not ours to delete
                     file.unlink()
-
-
-def _link(temporary: Path, target: Path) -> None:
-    """Give a file its name unless the name is taken; a rename where there are no hard links.
-
-    Raises:
-        FileExistsError: the name is taken.
-    """
-    try:
-        os.link(temporary, target)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        if target.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
-        temporary.replace(target)
 
 
 def _refused(path: Path, deed: str, error: OSError) -> StoreWriteError:
     hint = HINTS.get(error.errno or 0, "")
     return StoreWriteError(f"{path}: expected to {deed} it, got {error.strerror or error}. {hint}".rstrip())
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it lives, as somebody else's
-        return True
-    return True
 
 
 class RemoteFiles:
