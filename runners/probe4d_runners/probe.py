@@ -12,19 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 from attrs import frozen
 
-from probe4d.atomic import sha256_of, write_json
+from probe4d.atomic import write_json
 from probe4d.contracts import Array, Arrays, Layer, Readout, TrainingTargets
 from probe4d.errors import DataError
 from probe4d.paths import cache_dir
 from probe4d.planning.provenance import environment
 from probe4d.registry import find, make
 from probe4d_runners.probing.data import Split, open_split, split_holdout
-from probe4d_runners.probing.files import write_samples
+from probe4d_runners.probing.files import batch_samples, finite, write_with_digest
 from probe4d_runners.probing.sweep import Member, SweepTraining, train_sweep
-from probe4d_runners.protocols import FrozenProtocol
+from probe4d_runners.protocols import FinetuneProtocol, FrozenProtocol
 from probe4d_runners.targets import training_targets
 
-__all__ = ["probe"]
+__all__ = ["probe", "task_readout"]
 
 
 def probe(
@@ -52,7 +52,7 @@ def probe(
     jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
     settings = FrozenProtocol(**protocol["settings"])
     train, evaluate = (open_split(sets, split, settings.max_broken) for split in ("train", "evaluate"))
-    readout = _readout(task, settings)
+    readout = task_readout(task, settings)
     rows, held = train.rows, None
     if settings.select_on == "holdout":
         rows, held = split_holdout(train, settings.holdout, settings.seed)
@@ -78,7 +78,7 @@ def probe(
             "unit": unit,
             "members": [fact | {"files": _files_of(fact["name"], files)} for fact in predictor.facts()],
             "targets": {name: found["targets"] for name, found in files.items() if "targets" in found},
-            "losses": {"steps": list(trained.steps), "values": _finite(trained.losses)},
+            "losses": {"steps": list(trained.steps), "values": finite(trained.losses)},
             "left_out": {"train": train.left_out, "evaluate": evaluate.left_out},
             "clips": {"train": len(rows), "evaluate": len(evaluate.rows), "holdout": 0 if held is None else len(held)},
             "timings": {**_extracted(train, evaluate), **timings, "whole": ended - started},
@@ -88,7 +88,7 @@ def probe(
     return {"members": len(predictor.members), "sound": len(predictor.sound), "seconds": ended - started}
 
 
-def _readout(task: Mapping[str, Any], protocol: FrozenProtocol) -> Readout:
+def task_readout(task: Mapping[str, Any], protocol: FrozenProtocol | FinetuneProtocol) -> Readout:
     """Return the task's readout, sized by the protocol as far as it may be."""
     entry = find("readouts", task["readout"])
     sized = {name: value for name, value in protocol.readout.items() if name in entry.spec.sizes}
@@ -146,10 +146,12 @@ class _Predictor:
         written = {}
         for member, at in self.sound.items():
             samples = self._samples(clips, found, at)
-            written[member.name] = _written(folder / f"{member.name}.npz", samples, self.made.file_meta("predictions"))
+            written[member.name] = write_with_digest(
+                folder / f"{member.name}.npz", samples, self.made.file_meta("predictions")
+            )
         if targets:
             samples = self._samples(clips, found, None)
-            written["targets"] = _written(folder / "targets.npz", samples, self.made.file_meta("targets"))
+            written["targets"] = write_with_digest(folder / "targets.npz", samples, self.made.file_meta("targets"))
         return written
 
     def _decoded(self, clips: Split, rows: Array) -> Iterator[tuple[Array, Arrays, Arrays]]:
@@ -168,20 +170,8 @@ class _Predictor:
     ) -> Iterator[tuple[str, Arrays]]:
         """Yield id and fields of each clip: predictions of the member at this place, or the targets."""
         for part, decoded, targets in found:
-            for i, clip_id in enumerate(clips.ids(part)):
-                own = {name: value[i] for name, value in targets.items()}
-                if at is None:
-                    fields = self.made.file_fields("targets", own, own)
-                else:
-                    predicted = {name: value[at][i] for name, value in decoded.items()}
-                    fields = self.made.file_fields("predictions", predicted, own)
-                if fields is not None:  # else nothing is asked of this clip; the score unit names it
-                    yield clip_id, fields
-
-
-def _written(file: Path, samples: Iterator[tuple[str, Arrays]], meta: Mapping[str, Any]) -> dict[str, str]:
-    write_samples(file, samples, meta)
-    return {"file": f"{file.parent.name}/{file.name}", "sha256": sha256_of(file)}
+            own = None if at is None else {name: value[at] for name, value in decoded.items()}
+            yield from batch_samples(self.made, clips.ids(part), targets, own)
 
 
 def _files_of(name: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -192,10 +182,3 @@ def _extracted(*splits: Split) -> dict[str, float]:
     """Return how long extracting the features took, whenever that was; nothing where they were streamed."""
     seconds = [clips.extract_seconds() for clips in splits]
     return {"extract": sum(one for one in seconds if one is not None)} if None not in seconds else {}
-
-
-def _finite(values: Array) -> Any:
-    """Return nested lists with None for what is not finite, as JSON has no NaN."""
-    if values.ndim == 0:
-        return float(values) if np.isfinite(values) else None
-    return [_finite(value) for value in values]

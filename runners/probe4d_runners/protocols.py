@@ -27,11 +27,11 @@ def _rate(default: float) -> Any:
     return field(default=default, converter=float, validator=ge(0.0))
 
 
-def _rates(*default: float) -> Any:
+def _rates(*default: float, zero: bool = False) -> Any:
     def floats(values: Any) -> tuple[float, ...]:
         return tuple(float(value) for value in values)
 
-    return field(default=default, converter=floats, validator=[deep_iterable(gt(0.0)), min_len(1)])
+    return field(default=default, converter=floats, validator=[deep_iterable(ge(0.0) if zero else gt(0.0)), min_len(1)])
 
 
 def _by_kind(value: Mapping[str, Any]) -> dict[str, tuple[Layer, ...]]:
@@ -151,7 +151,7 @@ class FinetuneProtocol(_Training):
 
     steps: int = _count(20_000)
     learning_rates: tuple[float, ...] = _rates(1e-4, 3e-4)
-    weight_decays: tuple[float, ...] = _rates(1e-4, 5e-2)
+    weight_decays: tuple[float, ...] = _rates(1e-4, 5e-2, zero=True)
     warmup_steps: int = _count(3_000, least=0)
     backbone_rate: float = _rate(0.003)
     accumulate: int = _count(1)

@@ -166,6 +166,11 @@ class VitBackbone:
         blocks = self.config.total_depth if layers is None else max(self.blocks(layers))
         return map_table(lambda param: param.axes, truncate(param_table(self.config), blocks, self.config))
 
+    def kernels(self, layers: Sequence[Layer] | None = None) -> Any:
+        """Return a tree like the parameters of `init` of booleans: those that weight decay pulls at."""
+        blocks = self.config.total_depth if layers is None else max(self.blocks(layers))
+        return map_table(lambda param: param.decay, truncate(param_table(self.config), blocks, self.config))
+
     @property
     def _settings(self) -> tuple[Any, ...]:
         return self.mean, self.std, self.dtype, self.kind

@@ -13,6 +13,7 @@ from probe4d.errors import DataError
 from probe4d.sampling import sample_of
 from probe4d.specs import ClipSampling
 from probe4d.store import FeatureAddress, FeatureStore
+from probe4d_runners.probing.pixels import PixelStream
 from probe4d_runners.probing.streams import Streamed, open_stream
 from probe4d_runners.protocols import FrozenProtocol
 
@@ -138,7 +139,7 @@ def _open(stored: Mapping[str, Any]) -> FeatureStore:
     return FeatureStore.open(stored["url"], FeatureAddress.from_json(stored["address"], stored["url"]))
 
 
-def split_holdout(clips: Split, fraction: float, seed: int) -> tuple[Array, Array]:
+def split_holdout(clips: Split | PixelStream, fraction: float, seed: int) -> tuple[Array, Array]:
     """Return training rows and held-out rows; all clips and views of a sample are on one side.
 
     Raises:

@@ -4,17 +4,44 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from probe4d.atomic import replacing
-from probe4d.contracts import Array, Arrays
+from probe4d.atomic import replacing, sha256_of
+from probe4d.contracts import Array, Arrays, TrainingTargets
 
-__all__ = ["write_samples"]
+__all__ = ["batch_samples", "finite", "write_samples", "write_with_digest"]
+
+
+def batch_samples(
+    made: TrainingTargets, ids: Sequence[str], targets: Arrays, decoded: Arrays | None = None
+) -> Iterator[tuple[str, Arrays]]:
+    """Yield id and fields of each clip of a batch: its predictions, or its targets where nothing is decoded."""
+    for i, clip_id in enumerate(ids):
+        own = {name: value[i] for name, value in targets.items()}
+        if decoded is None:
+            fields = made.file_fields("targets", own, own)
+        else:
+            fields = made.file_fields("predictions", {name: value[i] for name, value in decoded.items()}, own)
+        if fields is not None:  # else nothing is asked of this clip; the score unit names it
+            yield clip_id, fields
+
+
+def write_with_digest(file: Path, samples: Iterable[tuple[str, Arrays]], meta: Mapping[str, Any]) -> dict[str, str]:
+    """Write a file of samples and return what `sweep.json` says of it."""
+    write_samples(file, samples, meta)
+    return {"file": f"{file.parent.name}/{file.name}", "sha256": sha256_of(file)}
+
+
+def finite(values: Array) -> Any:
+    """Return nested lists with None for what is not finite, as JSON has no NaN."""
+    if values.ndim == 0:
+        return float(values) if np.isfinite(values) else None
+    return [finite(value) for value in values]
 
 
 def write_samples(

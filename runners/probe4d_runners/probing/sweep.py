@@ -16,7 +16,7 @@ from probe4d.contracts import Array, Arrays, Layer, Readout
 from probe4d_runners.jax.optimizer import apply_updates, learning_rate, make_optimizer
 from probe4d_runners.protocols import FrozenProtocol
 
-__all__ = ["Member", "SweepTraining", "start_sweep", "train_sweep"]
+__all__ = ["Member", "SweepTraining", "start_sweep", "thinned", "train_sweep"]
 
 KEEP_LOSSES = 200  # points of a loss curve that a record keeps
 
@@ -79,7 +79,7 @@ def train_sweep(
             jax.block_until_ready(loss)
             compiled = time.perf_counter()
     curve = np.stack([np.asarray(loss) for loss in losses])  # waits for the last step
-    points, ends = _thinned(curve)
+    points, ends = thinned(curve)
     return SweepTraining(
         params=params,
         losses=points,
@@ -142,7 +142,7 @@ def _kernels(readout: Readout, params: Any) -> Any:
     return jax.tree.map(lambda x: x.ndim >= 2, params)
 
 
-def _thinned(curve: Array) -> tuple[Array, list[int]]:
+def thinned(curve: Array) -> tuple[Array, list[int]]:
     """Return the curve as means over equal stretches, and the step that each ends with."""
     ends = np.unique(np.linspace(0, len(curve), min(KEEP_LOSSES, len(curve)) + 1).astype(int))
     means = [curve[a:b].mean(axis=0) for a, b in itertools.pairwise(ends)]

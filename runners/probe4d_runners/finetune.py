@@ -1,0 +1,201 @@
+"""The units of finetuning: each trains one member of the sweep and predicts; the last brings them together."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from probe4d import load_backbone
+from probe4d.atomic import write_json
+from probe4d.contracts import Array, Arrays, TrainingTargets
+from probe4d.errors import DataError, UsageError
+from probe4d.paths import cache_dir
+from probe4d.planning.provenance import environment
+from probe4d.registry import find, load_target
+from probe4d.store.batches import made_ahead
+from probe4d_runners.finetuning.step import as_video
+from probe4d_runners.finetuning.training import Finetuned, Model, finetune_member
+from probe4d_runners.probe import task_readout
+from probe4d_runners.probing.data import split_holdout
+from probe4d_runners.probing.files import batch_samples, finite, write_with_digest
+from probe4d_runners.probing.pixels import PixelStream
+from probe4d_runners.probing.sweep import thinned
+from probe4d_runners.protocols import FinetuneProtocol
+from probe4d_runners.targets import training_targets
+
+__all__ = ["collect", "finetune"]
+
+
+def finetune(
+    sets: Mapping[str, Mapping[str, Any]],
+    task: Mapping[str, Any],
+    protocol: Mapping[str, Any],
+    member: Mapping[str, Any],
+    output: str,
+    unit: str,
+) -> dict[str, Any]:
+    """Train one member, write its predictions, and last `member.json`; goes on from its last checkpoint.
+
+    Args:
+        sets: `train` and `evaluate`, each `{stream: …}` as `planning.units` writes them.
+        task, protocol: their fields.
+        member: name, layer, learning rate and weight decay; see `FinetuneProtocol.members`.
+        output: folder of what this member leaves.
+        unit: id of this unit; its checkpoints lie under it.
+
+    Raises:
+        DataError: too many clips are broken, or a checkpoint is damaged.
+        UsageError: the backbone cannot be trained, or the batch does not divide over the devices.
+    """
+    started = time.perf_counter()
+    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+    settings = FinetuneProtocol(**protocol["settings"])
+    stated = sets["train"]["stream"]["features"]["backbone"]
+    model = Model(
+        backbone=_trainable(stated, settings.dtype),
+        readout=task_readout(task, settings),
+        layer=member["layer"],
+        seed=int(stated["seed"]),
+    )
+    wanted = find("backbones", stated["name"]).spec.input
+    train, evaluate = (
+        PixelStream.open(sets[split]["stream"], wanted, settings.max_broken) for split in ("train", "evaluate")
+    )
+    rows, held = train.rows, None
+    if settings.select_on == "holdout":
+        rows, held = split_holdout(train, settings.holdout, settings.seed)
+    folder = Path(output)
+    checkpoints = folder / "checkpoints" / unit
+    trained = finetune_member(model, settings, member, train, rows, checkpoints)
+    predicting = time.perf_counter()
+    files: dict[str, dict[str, str]] = {}
+    if trained.sound:
+        predictor = _Predictor(trained, settings, training_targets(task["kind"]))
+        files["evaluate"] = predictor.write(evaluate, evaluate.rows, folder / "evaluate.npz")
+        if held is not None:
+            files["holdout"] = predictor.write(train, held, folder / "holdout.npz")
+            files["targets"] = predictor.write_targets(train, held, folder / "holdout-targets.npz")
+    ended = time.perf_counter()
+    points, ends = thinned(trained.losses)
+    tail = trained.losses[-max(1, len(trained.losses) // 20) :]
+    write_json(
+        folder / "member.json",
+        {
+            "unit": unit,
+            "member": {
+                **member,
+                "final_loss": float(tail.mean()) if trained.sound else None,
+                "diverged": not trained.sound,
+            },
+            "files": files,
+            "losses": {"steps": ends, "values": finite(points)},
+            "left_out": {"train": dict(trained.left_out), "evaluate": evaluate.left_out},
+            "clips": {"train": len(rows), "evaluate": len(evaluate.rows), "holdout": 0 if held is None else len(held)},
+            "timings": {"train": trained.seconds, "predict": ended - predicting, "whole": ended - started},
+            "environment": environment(),
+        },
+    )
+    shutil.rmtree(checkpoints.parent)
+    return {"diverged": not trained.sound, "resumed": trained.resumed, "seconds": ended - started}
+
+
+def collect(members: Sequence[Mapping[str, str]], where: str, output: str, unit: str) -> dict[str, Any]:
+    """Write `sweep.json` of the members' own files, as the score unit takes it.
+
+    Args:
+        members: `output` and `unit` of each member's unit, in the order of the sweep.
+        where: backbone and task, for messages.
+
+    Raises:
+        DataError: a member is missing or another one, or every member diverged.
+    """
+    found = [_member(Path(one["output"]), one["unit"]) for one in members]
+    if all(one["member"]["diverged"] for one in found):
+        raise DataError(f"{where}: every member diverged; lower learning_rates.")
+    first = next(one for one in found if not one["member"]["diverged"])
+    timings = {name: sum(one["timings"][name] for one in found) for name in first["timings"]}
+    targets = _in_folder(first, "targets")
+    write_json(
+        Path(output) / "sweep.json",
+        {
+            "unit": unit,
+            "members": [
+                {**one["member"], "files": {name: _in_folder(one, name) for name in ("evaluate", "holdout")}}
+                for one in found
+            ],
+            "targets": {} if targets is None else {"holdout": targets},
+            "losses": _curves(found),
+            **{name: first[name] for name in ("left_out", "clips", "environment")},
+            "timings": timings,
+        },
+    )
+    return {"members": len(found), "sound": sum(not one["member"]["diverged"] for one in found)}
+
+
+def _trainable(stated: Mapping[str, Any], dtype: str) -> Any:
+    """Return the backbone, made to compute in a dtype where it takes that option and nobody chose another."""
+    entry = find("backbones", stated["name"])
+    if not entry.spec.trainable:
+        raise UsageError(f"{entry.name}: expected a backbone that can be trained, got one with frozen features only.")
+    takes = inspect.signature(load_target(entry.spec.target, entry.name)).parameters
+    return load_backbone(**({"dtype": dtype} if "dtype" in takes else {}) | dict(stated))
+
+
+class _Predictor:
+    """Writes what a trained member predicts, a batch at a time."""
+
+    def __init__(self, trained: Finetuned, settings: FinetuneProtocol, made: TrainingTargets) -> None:
+        self._params, self._predict = trained.params, trained.step.predictor()
+        self._size, self._made = settings.eval_batch_size, made
+
+    def write(self, clips: PixelStream, rows: Array, file: Path) -> dict[str, str]:
+        """Write the predictions for these rows."""
+        return write_with_digest(file, self._predictions(clips, rows), self._made.file_meta("predictions"))
+
+    def write_targets(self, clips: PixelStream, rows: Array, file: Path) -> dict[str, str]:
+        """Write the targets of these rows."""
+        batches = clips.ordered(rows, self._size)
+        samples = (one for batch in batches for one in batch_samples(self._made, clips.ids(batch.rows), batch.targets))
+        return write_with_digest(file, samples, self._made.file_meta("targets"))
+
+    def _predictions(self, clips: PixelStream, rows: Array) -> Iterator[tuple[str, Arrays]]:
+        for batch in made_ahead(clips.ordered(rows, self._size)):
+            decoded = self._predict(self._params, as_video(batch.videos), dict(batch.targets))
+            arrays = {name: np.asarray(value) for name, value in decoded.items()}
+            yield from batch_samples(self._made, clips.ids(batch.rows), batch.targets, arrays)
+
+
+def _member(folder: Path, unit: str) -> dict[str, Any]:
+    file = folder / "member.json"
+    if not file.is_file():
+        raise DataError(f"{file}: expected what {unit} leaves, got none. Run the plan again.")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if found["unit"] != unit:
+        raise DataError(f"{file}: expected the member of {unit}, got that of {found['unit']}. Run the plan again.")
+    return found | {"folder": folder.name}
+
+
+def _in_folder(member: Mapping[str, Any], name: str) -> dict[str, str] | None:
+    """Return a file of a member relative to the sweep's folder."""
+    stated = member["files"].get(name)
+    return stated and {**stated, "file": f"{member['folder']}/{Path(stated['file']).name}"}
+
+
+def _curves(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return losses `(points, layers, members of a layer)`; None where a member had ended before."""
+    layers = list(dict.fromkeys(one["member"]["layer"] for one in members))
+    steps = max((one["losses"]["steps"] for one in members), key=lambda ends: ends[-1])
+    curves = [dict(zip(one["losses"]["steps"], one["losses"]["values"], strict=True)) for one in members]
+    rates = len(members) // len(layers)
+    values = [
+        [[curves[place * rates + i].get(step) for i in range(rates)] for place in range(len(layers))] for step in steps
+    ]
+    return {"steps": steps, "values": values}
