@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from probe4d.errors import DataError, UnknownNameError, UsageError
 if TYPE_CHECKING:
     from probe4d.registry import Entry
 
-__all__ = ["load_backbone", "packaged_weights", "weights_file", "weights_of"]
+__all__ = ["configured", "load_backbone", "packaged_weights", "weights_file", "weights_of"]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+(?:://|::)", re.IGNORECASE)
 _PACKAGED = re.compile(r"([A-Za-z_]\w+(?:\.\w+)*):(?!//)([^:]+)")
@@ -45,6 +46,22 @@ def load_backbone(name: str, weights: str | Path | None = None, seed: int = 0, *
     file = weights_of(entry, weights)
     _check_options(entry, options)
     return make(entry, weights=None if file is None else str(file), seed=seed, **options)
+
+
+def configured(entry: Entry, options: Mapping[str, Any]) -> tuple[Entry, dict[str, Any]]:
+    """Return the entry with the facts that these options make (see `BackboneSpec.configure`), and all of them.
+
+    Raises:
+        UsageError: the backbone has no such option, or lacks one.
+    """
+    from attrs import evolve
+
+    from probe4d.registry import load_target
+
+    if entry.spec.configure is None:
+        return entry, dict(options)
+    spec, whole = load_target(entry.spec.configure, entry.name)(entry.spec, options)
+    return evolve(entry, spec=spec), dict(whole)
 
 
 def weights_of(entry: Entry, weights: str | Path | None) -> Path | None:

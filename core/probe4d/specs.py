@@ -152,6 +152,8 @@ class BackboneSpec(Spec):
         depth: number of blocks that `layers` may name.
         layers: where its features are read unless a suite says; empty leaves it to the protocol.
         frozen, trainable: which of the two contracts the target's product offers.
+        configure: `"package.module:function"` of a backbone whose facts are what its options say: called with spec and
+            options, it returns both with the facts filled in. Imports no array library; a plan calls it.
     """
 
     input: VideoInput = field(converter=_as_input, validator=typed("a VideoInput", VideoInput))
@@ -162,6 +164,7 @@ class BackboneSpec(Spec):
     modality: str = field(default="video", validator=one_of("image", "video"))
     frozen: bool = field(default=True, validator=flag)
     trainable: bool = field(default=False, validator=flag)
+    configure: str | None = field(default=None, validator=attrs.validators.optional(valid_target))
     weights: Weights | None = field(
         default=None,
         converter=_as_weights,

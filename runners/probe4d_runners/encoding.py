@@ -11,6 +11,7 @@ import numpy as np
 from attrs import evolve
 
 from probe4d import load_backbone
+from probe4d.backbones import configured
 from probe4d.contracts import Array, FrozenBackbone, Layer, Sample
 from probe4d.errors import UsageError
 from probe4d.registry import find
@@ -89,5 +90,6 @@ def fit_input(video: Array, wanted: VideoInput) -> Array:
 @functools.lru_cache(maxsize=2)
 def _loaded(arguments: str) -> tuple[FrozenBackbone, BackboneSpec]:
     stated = json.loads(arguments)
-    spec: BackboneSpec = find("backbones", stated["name"]).spec
-    return load_backbone(**stated), spec
+    options = {name: value for name, value in stated.items() if name not in ("name", "weights", "seed")}
+    entry, _ = configured(find("backbones", stated["name"]), options)
+    return load_backbone(**stated), entry.spec

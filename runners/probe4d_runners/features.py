@@ -113,15 +113,15 @@ def extract(
         DataError: not one video could be used.
         UsageError: the backbone, a layer or an option is wrong.
     """
-    from probe4d.backbones import load_backbone, weights_of
+    from probe4d.backbones import configured, load_backbone, weights_of
     from probe4d.registry import find
     from probe4d_runners.feature_clips import clip_of, input_of, load_clip
     from probe4d_runners.feature_files import array_name, labels
 
     names = labels(videos)
-    entry = find("backbones", backbone)
+    entry, options = configured(find("backbones", backbone), options or {})
     file = weights_of(entry, weights)
-    model = load_backbone(entry.name, weights=file, seed=seed, **(options or {}))
+    model = load_backbone(entry.name, weights=file, seed=seed, **options)
     layers = _layers(entry.spec, model, layers)
     wanted = input_of(entry.spec.input, model)
     arrays: dict[str, Array] = {}
@@ -142,7 +142,7 @@ def extract(
         raise DataError(f"--video: expected at least one video that can be read. {failed[0]['reason']}")
     meta = {
         "schema": SCHEMA,
-        "backbone": _backbone_facts(entry, file, seed, options or {}),
+        "backbone": _backbone_facts(entry, file, seed, options),
         "layers": list(layers),
         "dtype": dtype,
         "clip": {"frames": taken.frames, "stride": taken.stride, "start": taken.start, "resize": taken.resize},

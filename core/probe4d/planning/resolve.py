@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from probe4d.backbones import configured
 from probe4d.cells import BackboneRef
 from probe4d.contracts import Layer
 from probe4d.errors import NothingSelectedError, UsageError, did_you_mean
@@ -117,7 +118,8 @@ def _backbones(wanted: Iterable[str | Mapping[str, Any]], registry: Registry) ->
         label = stated.pop("label", entry.spec.name)
         if label in found:
             raise UsageError(f"backbones: expected each label once, got {label!r} twice. Give one another `label`.")
-        ref = BackboneRef(name=entry.name, label=label, **stated)
+        entry, options = configured(entry, stated.pop("options", {}))
+        ref = BackboneRef(name=entry.name, label=label, options=options, **stated)
         found[label] = Backbone(ref=ref, entry=entry)
     return tuple(found.values())
 

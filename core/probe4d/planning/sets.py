@@ -128,7 +128,7 @@ def _weights_digest(backbone: Backbone) -> str:
         return f"sha256:{spec.weights.sha256}"
     if (packaged := packaged_weights(backbone.entry)) is not None:
         return f"sha256:{weights_digest(packaged)}"
-    return f"random:{ref.seed}" if spec.params else NO_BACKBONE
+    return f"random:{ref.seed}" if spec.params or spec.configure else NO_BACKBONE
 
 
 def versions_of(names: Iterable[str]) -> dict[str, str]:
