@@ -101,7 +101,7 @@ def test_a_run_that_was_killed_shows_as_lost_and_what_ran_as_running(toys, tmp_p
         process.kill()
         process.communicate()
         for child in children:
-            toys.end_group(child)
+            toys.tell(child)
     shown = toy.probe4d("status", "run").stdout
     assert "nothing is running" in shown
     assert f"lost: process {process.pid}" in shown

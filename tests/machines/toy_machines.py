@@ -5,13 +5,13 @@ As a program, `python toy_machines.py run toy.toml …` is `probe4d run toy.toml
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,17 @@ def probe4d_backbones():
                          input=VideoInput(frames=16, height=16, width=16), tokens=grid)]
 """
 
+# Read by every process as it starts. What a kill leaves is the same with or without fsync.
+SITE = """
+import os, time
+os.fsync = lambda descriptor: None
+if shift := float(os.environ.get("TOY_CLOCK", "0")):
+    right = time.time
+    time.time = lambda: right() + shift
+"""
+
 WORK = """
-import os, signal, time
+import hashlib, os, signal, time
 from pathlib import Path
 import numpy as np
 
@@ -35,8 +44,8 @@ class Mean:
         pass
 
     def encode(self, video, layers):
-        trouble = os.environ.get("TOY_TROUBLE", "")
-        if trouble == "hostile" and round(float(video[0].sum())) == int(os.environ.get("TOY_SUM", "0")):
+        rest = int(hashlib.sha256(video.tobytes()).hexdigest(), 16) % 5
+        if os.environ.get("TOY_HOSTILE") == str(rest):
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
         b, t, h, w, c = video.shape
@@ -112,6 +121,7 @@ class Toy:
         (info / "entry_points.txt").write_text("[probe4d]\ntoys = toy_plugin\n")
         (self.site / "toy_plugin.py").write_text(PLUGIN)
         (self.site / "toy_work.py").write_text(WORK)
+        (self.site / "sitecustomize.py").write_text(SITE)
         (folder / "toy.toml").write_text(SUITE)
 
     def environment(self, **changes: str) -> dict[str, str]:
@@ -195,12 +205,10 @@ def workers_of(process: int) -> list[int]:
     return [int(child) for child in found.stdout.split()]
 
 
-def end_group(process: int, sign: int = signal.SIGKILL) -> None:
+def tell(process: int, sign: int = signal.SIGKILL) -> None:
     """Send a signal to a process that may be gone already."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process, sign)
-    except ProcessLookupError:
-        time.sleep(0)
 
 
 def main() -> None:
