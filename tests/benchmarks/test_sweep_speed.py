@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 pytest -s tests/benchmarks/test_sweep_speed.py -m bench
 
-CPU seconds, which a busy machine disturbs less than the clock. When streaming, a step encodes its clips once for all rates; from the cache it reads them once. Depth is
-reported and not asserted: its 6,272 queries are computed anew for every rate.
+CPU seconds, which a busy machine disturbs less than the clock. When streaming, a step encodes its clips once for all
+rates; from the cache it reads them once. Depth is reported and not asserted: its 6,272 queries are computed anew for
+every rate.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def test_traffic_is_counted_by_hand_computed_bytes_with_loops_unrolled():
 
 def _dry_run(*arguments):
     environment = {**os.environ, "XLA_FLAGS": ""}
-    ran = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "probe4d", "train", "4ds-micro", "--dry-run", *arguments],
         capture_output=True,
         text=True,
@@ -65,7 +65,6 @@ def _dry_run(*arguments):
         check=False,
         env=environment,
     )
-    return ran
 
 
 @pytest.mark.slow

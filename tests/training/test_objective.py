@@ -32,9 +32,7 @@ def _golden_params(golden, config):
     params = {}
     for path, key in checkpoint.KEYS.items():
         name = f"param:params/{key}"
-        value = (
-            np.stack([golden[name.format(i=i)] for i in range(config.depth)]) if "{i}" in key else golden[name]
-        )
+        value = np.stack([golden[name.format(i=i)] for i in range(config.depth)]) if "{i}" in key else golden[name]
         node = params
         *outer, last = path.split("/")
         for part in outer:
@@ -127,7 +125,8 @@ def test_masks_are_uniform_without_repeats_and_differ_between_examples():
 
 
 @pytest.mark.parametrize(
-    ("variant", "keep", "latents"), [("4ds-s", 78, 1568), ("4ds-e", 78, 1568), ("4ds-j", 102, 256), ("4ds-mini", 25, 64)]
+    ("variant", "keep", "latents"),
+    [("4ds-s", 78, 1568), ("4ds-e", 78, 1568), ("4ds-j", 102, 256), ("4ds-mini", 25, 64)],
 )
 def test_so_many_tokens_stay_and_so_many_latents_join(variant, keep, latents):
     config = mae(variant)

@@ -36,7 +36,7 @@ DATASETS = (
         name="tapvid_kinetics",
         summary="TAP-Vid-Kinetics: annotated point tracks on about 1,150 YouTube videos, from pickles or the csv.",
         licence="CC-BY-4.0 (annotations); the videos' own, by their authors",
-        access="tracks: https://storage.googleapis.com/dm-tapnet/tapvid_kinetics.zip; videos: Kinetics-700, yours to get",
+        access="tracks: https://storage.googleapis.com/dm-tapnet/tapvid_kinetics.zip; the videos of Kinetics-700",
         options={"subset": "kinetics"},
         **SHARED,
     ),

@@ -16,6 +16,6 @@ DATASETS = (
         licence="Waymo Dataset License Agreement for Non-Commercial Use",
         published={"training": 798, "validation": 202},
         tags=("tracking", "driving"),
-        access="an account that accepted the licence at waymo.com/open, then gs://waymo_open_dataset_v_1_4_3 or _v_2_0_1",
+        access="an account that accepted the licence of waymo.com/open: gs://waymo_open_dataset_v_1_4_3 or _v_2_0_1",
     ),
 )
