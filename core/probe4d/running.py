@@ -186,7 +186,7 @@ def _start(plan: Plan, suite_text: str | None, part: Part | None) -> dict[str, A
         "run_id": before.get("run_id", uuid.uuid4().hex[:12]),
         "suite": plan.suite.name,
         "cells": [attrs.asdict(cell) for sweep in plan.sweeps for cell in sweep.cells],
-        "blocked": [list(cell) for cell in plan.blocked],
+        "blocked": [[cell.backbone, cell.task, cell.protocol] for cell in plan.blocked],
         "store": plan.root,
         "started": before.get("started", _now()),
         "command": shlex.join(sys.argv),

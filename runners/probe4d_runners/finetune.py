@@ -36,6 +36,7 @@ __all__ = ["collect", "finetune"]
 
 def finetune(
     sets: Mapping[str, Mapping[str, Any]],
+    backbone: str,
     task: Mapping[str, Any],
     protocol: Mapping[str, Any],
     member: Mapping[str, Any],
@@ -46,6 +47,7 @@ def finetune(
 
     Args:
         sets: `train` and `evaluate`, each `{stream: …}` as `planning.units` writes them.
+        backbone: its label.
         task, protocol: their fields.
         member: name, layer, learning rate and weight decay; see `FinetuneProtocol.members`.
         output: folder of what this member leaves.
@@ -104,22 +106,36 @@ def finetune(
         },
     )
     shutil.rmtree(checkpoints.parent)
-    return {"diverged": not trained.sound, "resumed": trained.resumed, "seconds": ended - started}
+    return {
+        "backbone": backbone,
+        "member": member["name"],
+        "diverged": not trained.sound,
+        "resumed": trained.resumed,
+        "seconds": ended - started,
+    }
 
 
-def collect(members: Sequence[Mapping[str, str]], where: str, output: str, unit: str) -> dict[str, Any]:
+def collect(
+    members: Sequence[Mapping[str, str]],
+    backbone: str,
+    task: Mapping[str, Any],
+    protocol: Mapping[str, Any],
+    output: str,
+    unit: str,
+) -> dict[str, Any]:
     """Write `sweep.json` of the members' own files, as the score unit takes it.
 
     Args:
         members: `output` and `unit` of each member's unit, in the order of the sweep.
-        where: backbone and task, for messages.
+        backbone, task, protocol: what they are of, for messages.
 
     Raises:
         DataError: a member is missing or another one, or every member diverged.
     """
     found = [_member(Path(one["output"]), one["unit"]) for one in members]
     if all(one["member"]["diverged"] for one in found):
-        raise DataError(f"{where}: every member diverged; lower learning_rates.")
+        name = protocol["name"]
+        raise DataError(f"{backbone} on {task['name']} under {name}: every member diverged; lower learning_rates.")
     first = next(one for one in found if not one["member"]["diverged"])
     timings = {name: sum(one["timings"][name] for one in found) for name in first["timings"]}
     targets = _in_folder(first, "targets")

@@ -12,6 +12,12 @@ SUITES = (
         tags=("paper",),
     ),
     SuiteSpec(
+        name="paper",
+        resource="probe4d.builtin:suites/paper.toml",
+        summary="Tables 2, 3 and 7 of the paper: 18 models x 5 tasks, frozen and finetuned; needs data and weights",
+        tags=("paper",),
+    ),
+    SuiteSpec(
         name="playroom",
         resource="probe4d.builtin:suites/playroom.toml",
         summary="five 4-D tasks on the embedded benchmark, the paper's frozen protocol",

@@ -29,6 +29,7 @@ def _text(plan: Any) -> str:
     facts = plan.to_json()
     cells = [["backbone", "task", "protocol", "layer"]]
     cells += [[cell["backbone"], cell["task"], cell["protocol"], str(cell["layer"])] for cell in facts["cells"]]
+    waiting = sum(len(cell["layers"]) for cell in facts["blocked"])
     sets = [["set", "data", "samples", "clips", "views", "layers", "bytes", "time"]]
     for one in facts["sets"]:
         features = one["backbone"] is not None
@@ -46,7 +47,8 @@ def _text(plan: Any) -> str:
         )
     units = facts["units"]
     free = facts["free_bytes"]
-    lines = [f"suite {plan.suite.name}: {len(facts['cells'])} cells", table(cells), "", table(sets), ""]
+    lines = [f"suite {plan.suite.name}: {_counted(len(facts['cells']), waiting)}"]
+    lines += [table(cells), "", table(sets), ""] if facts["cells"] else []
     lines.append(f"units: {units['total']}, of which {units['done']} are done")
     stored = f"{size_text(facts['bytes'])} in {plan.root}, {size_text(facts['bytes_todo'])} to write"
     lines.append(f"features and targets: {stored}")
@@ -54,9 +56,11 @@ def _text(plan: Any) -> str:
     lines.append(f"extraction: about {time_text(facts['seconds']['extract'])}, by this machine's matmul rate")
     if streamed := facts["seconds"]["stream"]:
         lines.append(f"streaming, nothing of it cached: about {time_text(streamed)} of encoding")
+    if finetuned := facts["seconds"]["finetune"]:
+        lines.append(f"finetuning: about {time_text(finetuned)}, by the same rate")
     lines += data_licences(plan)
-    lines += _missing(plan)
-    lines += _expected(facts["expected"])
+    lines += _missing(plan, facts["blocked"])
+    lines += _expected(facts["expected"], facts["blocked"], facts["flops"])
     return "\n".join(lines)
 
 
@@ -68,26 +72,51 @@ def data_licences(plan: Any) -> list[str]:
     return [f"licence of {name}: {spec.licence}" for name, spec in specs.items() if spec.needs_root and spec.licence]
 
 
-def _missing(plan: Any) -> list[str]:
+def _counted(cells: int, waiting: int) -> str:
+    return f"{cells} cells" if not waiting else f"{cells + waiting} cells, of which {waiting} cannot run yet"
+
+
+def _missing(plan: Any, blocked: list[dict[str, Any]]) -> list[str]:
+    """Return every cell that cannot run, what it lacks and would cost, and how to get what is missing."""
     if not plan.problems:
         return []
+    rows = [["backbone", "task", "protocol", "layer", "missing", "cache", "time"]]
+    for cell in blocked:
+        layers, lacks = ", ".join(map(str, cell["layers"])), ", ".join(cell["lacks"])
+        cost = ["-" if cell["bytes"] == 0 else size_text(cell["bytes"]), _time_or_none(cell["seconds"])]
+        rows.append([cell["backbone"], cell["task"], cell["protocol"], layers, lacks, *cost])
     return [
         "",
-        f"{len(plan.blocked)} backbone x task x protocol cannot run:",
+        f"{len(blocked)} backbone x task x protocol cannot run:",
+        table(rows),
+        "",
+        "what is missing:",
         *(f"  {problem.of}: {problem.reason}" for problem in plan.problems),
     ]
 
 
-def _expected(sets: list[dict[str, Any]]) -> list[str]:
-    """Return what would be cached for data or weights that are not here yet."""
-    if not sets:
+def _expected(sets: list[dict[str, Any]], blocked: list[dict[str, Any]], flops: float) -> list[str]:
+    """Return what would be cached for data or weights that are not here yet, and what all of it would take."""
+    cached = {(one["backbone"], one["dataset"], one["split"]) for one in sets}
+    trained = sum(cell["seconds"] or 0.0 for cell in blocked if cell["bytes"] == 0)
+    if not cached and not trained:
         return []
-    rows = [["backbone", "data", "samples", "clips", "views", "bytes"]]
+    rows = [["backbone", "data", "samples", "clips", "views", "bytes", "time"]]
     for one in sets:
         counts = [str(one[name]) for name in ("samples", "clips", "views")]
-        rows.append([one["backbone"], f"{one['dataset']}:{one['split']}", *counts, size_text(one["bytes"])])
-    total = size_text(sum(one["bytes"] for one in sets))
-    return ["", "of these, by published sizes:", table(rows), f"features: {total} in all"]
+        data = f"{one['dataset']}:{one['split']}"
+        rows.append([one["backbone"], data, *counts, size_text(one["bytes"]), time_text(one["seconds"])])
+    total, seconds = (sum(one[name] for one in sets) for name in ("bytes", "seconds"))
+    lines = ["", "of these, by published sizes:", table(rows)] if sets else [""]
+    lines += [f"features: {size_text(total)} in all, about {time_text(seconds)} of encoding"] if sets else []
+    said = "finetuning and streaming, nothing of it cached"
+    lines += [f"{said}: about {time_text(trained)}"] if trained else []
+    lines.append(f"times are by this machine's matmul rate, {flops / 1e9:.0f} GFLOP/s when it was measured just now")
+    return lines
+
+
+def _time_or_none(seconds: float | None) -> str:
+    return "-" if seconds is None else time_text(seconds)
 
 
 def size_text(number: float) -> str:
@@ -105,4 +134,6 @@ def time_text(seconds: float) -> str:
         return f"{seconds:.1f} s"
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    if seconds < 1e6 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / (365.25 * 86400):.0f} years"

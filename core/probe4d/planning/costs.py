@@ -8,7 +8,7 @@ import time
 from probe4d.planning.sets import StoredSet
 from probe4d.specs import BackboneSpec
 
-__all__ = ["encode_seconds", "extract_seconds", "forward_flops", "measured_flops", "set_bytes"]
+__all__ = ["encode_seconds", "extract_seconds", "finetune_seconds", "forward_flops", "measured_flops", "set_bytes"]
 
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 # Of the matmul rate that this machine shows, what a whole forward pass reached where we measured one.
@@ -36,6 +36,11 @@ def extract_seconds(stored: StoredSet) -> float:
 def encode_seconds(spec: BackboneSpec, clips: int) -> float:
     """Return the estimated seconds of so many forward passes on this machine."""
     return clips * forward_flops(spec) / (measured_flops() * EFFICIENCY)
+
+
+def finetune_seconds(spec: BackboneSpec, examples: int, evaluated: int, members: int) -> float:
+    """Return the estimated seconds of finetuning a sweep on this machine: a backward pass costs two forward ones."""
+    return members * encode_seconds(spec, 3 * examples + evaluated)
 
 
 @functools.cache

@@ -1,21 +1,43 @@
-"""What would be cached for data or weights that are not here yet: counted by the published number of samples."""
+"""What cannot run yet for want of data or weights: which cells, and their cost by the published number of samples."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from attrs import frozen
 
 from probe4d.contracts import Layer
-from probe4d.planning.costs import BYTES
+from probe4d.planning.costs import BYTES, encode_seconds, finetune_seconds
+from probe4d.planning.preflight import Problem
 from probe4d.planning.resolve import Backbone, Protocol, Task, layers_of
 from probe4d.registry import Registry
 from probe4d.sampling import clips_per_sample
 from probe4d.specs import ClipSampling, DataRef
 from probe4d.suites import Suite
 
-__all__ = ["Expected", "expected_sets"]
+__all__ = ["Blocked", "Expected", "blocked_cell", "expected_sets"]
+
+Triple: TypeAlias = tuple[Backbone, Task, Protocol]
+
+
+class Blocked(NamedTuple):
+    """A backbone on a task under a protocol that cannot run yet.
+
+    Attributes:
+        lacks: what is missing, in a few words each.
+        bytes: of the features that it would cache, shared with other tasks where their clips are the same.
+        seconds: of encoding or finetuning on this machine; None where no size is published.
+    """
+
+    backbone: str
+    task: str
+    protocol: str
+    layers: tuple[Layer, ...]
+    lacks: tuple[str, ...]
+    bytes: int
+    seconds: float | None
 
 
 @frozen(kw_only=True)
@@ -24,7 +46,7 @@ class Expected:
 
     Attributes:
         samples: as published.
-        bytes: of all clips, views and layers; 0 where the protocol streams them.
+        bytes: of all clips, views and layers; `seconds` of encoding them on this machine.
     """
 
     backbone: str
@@ -35,39 +57,88 @@ class Expected:
     views: int
     layers: tuple[Layer, ...]
     bytes: int
+    seconds: float
 
 
 def expected_sets(
-    blocked: Iterable[tuple[Backbone, Task, Protocol]], suite: Suite, registry: Registry, limit: int | None
+    blocked: Iterable[Triple], suite: Suite, registry: Registry, limit: int | None
 ) -> tuple[Expected, ...]:
-    """Return the sets of what cannot run yet, each once; those of data without a published size are left out."""
-    found: dict[Expected, None] = {}
-    for backbone, task, protocol in blocked:
-        settings = protocol.settings
-        layers = layers_of(suite, backbone, task, protocol)
-        parts: tuple[tuple[DataRef, ClipSampling, int], ...] = (
-            (task.spec.train, task.spec.train_clip, settings.views),
-            (task.spec.evaluate, task.spec.evaluate_clip, 1),
+    """Return the sets of what cannot run yet, each once.
+
+    Those of data without a published size are left out, and those of protocols that cache nothing.
+    """
+    return tuple(
+        dict.fromkeys(one for triple in blocked for one in _sets(triple, suite, registry, limit) if one is not None)
+    )
+
+
+def blocked_cell(
+    triple: Triple, problems: Iterable[Problem], suite: Suite, registry: Registry, limit: int | None
+) -> Blocked:
+    """Return what one of them lacks and what it would cost."""
+    backbone, task, protocol = triple
+    sets = [one for one in _sets(triple, suite, registry, limit) if one is not None]
+    seconds: float | None = sum(one.seconds for one in sets) if len(sets) == 2 else None
+    if protocol.settings.views == 0:
+        seconds = _training_seconds(triple, suite, registry, limit)
+    return Blocked(
+        backbone=backbone.ref.label,
+        task=task.name,
+        protocol=protocol.name,
+        layers=layers_of(suite, backbone, task, protocol),
+        lacks=tuple(dict.fromkeys(problem.lacks or "see below" for problem in problems)),
+        bytes=sum(one.bytes for one in sets),
+        seconds=seconds,
+    )
+
+
+def _sets(triple: Triple, suite: Suite, registry: Registry, limit: int | None) -> Sequence[Expected | None]:
+    """Return the features of the training and the evaluation split; none where they are not cached."""
+    backbone, task, protocol = triple
+    settings, spec = protocol.settings, task.spec
+    if settings.views == 0:
+        return ()
+    layers, grid = layers_of(suite, backbone, task, protocol), backbone.spec.tokens
+    row = math.prod((grid.time, grid.space, grid.channels)) * BYTES[settings.dtype]
+
+    def one(ref: DataRef, sampling: ClipSampling, views: int) -> Expected | None:
+        counted = _clips(ref, sampling, registry, limit)
+        if counted is None:
+            return None
+        samples, clips = counted
+        return Expected(
+            backbone=backbone.ref.label,
+            dataset=registry.find("datasets", ref.dataset).name,
+            split=ref.split,
+            samples=samples,
+            clips=clips,
+            views=views,
+            layers=layers,
+            bytes=clips * views * len(layers) * row,
+            seconds=encode_seconds(backbone.spec, clips * views),
         )
-        for ref, sampling, views in parts:
-            entry = registry.find("datasets", ref.dataset)
-            published: Mapping[str, int] = entry.spec.published
-            if ref.split not in published:
-                continue
-            samples = min(published[ref.split], limit or published[ref.split])
-            clips = samples * clips_per_sample(sampling)
-            clips = min(clips, sampling.total or clips)
-            grid = backbone.spec.tokens
-            row = math.prod((grid.time, grid.space, grid.channels)) * BYTES[settings.dtype]
-            one = Expected(
-                backbone=backbone.ref.label,
-                dataset=entry.name,
-                split=ref.split,
-                samples=samples,
-                clips=clips,
-                views=views,
-                layers=layers,
-                bytes=clips * views * len(layers) * row,
-            )
-            found[one] = None
-    return tuple(found)
+
+    return one(spec.train, spec.train_clip, settings.views), one(spec.evaluate, spec.evaluate_clip, 1)
+
+
+def _training_seconds(triple: Triple, suite: Suite, registry: Registry, limit: int | None) -> float | None:
+    """Return the time of a protocol that caches nothing; None where the evaluation split's size is not known."""
+    backbone, task, protocol = triple
+    evaluated = _clips(task.spec.evaluate, task.spec.evaluate_clip, registry, limit)
+    if evaluated is None:
+        return None
+    settings = protocol.settings
+    if protocol.spec.mode != "finetune":
+        return encode_seconds(backbone.spec, settings.examples() + evaluated[1])
+    members = settings.members(layers_of(suite, backbone, task, protocol))
+    return finetune_seconds(backbone.spec, settings.examples(), evaluated[1], len(members))
+
+
+def _clips(ref: DataRef, sampling: ClipSampling, registry: Registry, limit: int | None) -> tuple[int, int] | None:
+    """Return samples and clips of a split as published; None where nobody published them."""
+    published: Mapping[str, int] = registry.find("datasets", ref.dataset).spec.published
+    if ref.split not in published:
+        return None
+    samples = min(published[ref.split], limit or published[ref.split])
+    clips = samples * clips_per_sample(sampling)
+    return samples, min(clips, sampling.total or clips)

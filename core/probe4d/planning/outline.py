@@ -10,7 +10,7 @@ import attrs
 from probe4d.planning.costs import set_bytes
 from probe4d.planning.plan import Plan
 from probe4d.planning.sets import StoredSet
-from probe4d.planning.units import EXTRACT
+from probe4d.planning.units import EXTRACT, FINETUNE
 from probe4d.records import OUTLINE_SCHEMA
 from probe4d.store.files import join
 
@@ -28,6 +28,8 @@ def outline(plan: Plan) -> dict[str, Any]:
     for unit in plan.units:
         if unit.target == EXTRACT:
             shards.setdefault(unit.arguments["store"], []).append(unit.id)
+        elif unit.target == FINETUNE:
+            continue  # a member; what brings them together stands for the sweep
         elif "probe" in unit.arguments:
             sweeps[-1]["score"] = unit.id
         else:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from attrs import field, frozen
 
 from probe4d.contracts import Unit
 from probe4d.errors import UsageError
-from probe4d.planning.units import EXTRACT
+from probe4d.planning.units import EXTRACT, FINETUNE
 
 __all__ = ["Part", "owners"]
 
@@ -55,11 +56,15 @@ def owners(units: Sequence[Unit], of: int) -> dict[str, int]:
     targets = {unit.id: unit.target for unit in units}
     dealt: Counter[str] = Counter()
     found: dict[str, int] = {}
+    sweeps: dict[str, int] = {}
     for unit in units:
         after = next((need for need in unit.needs if targets[need] != EXTRACT), None)
         if after is not None:
             found[unit.id] = found[after]
             continue
-        found[unit.id] = dealt[unit.target] % of + 1
-        dealt[unit.target] += 1
+        sweep = str(Path(unit.arguments["output"]).parent) if unit.target == FINETUNE else unit.id
+        if sweep not in sweeps:  # the members of a sweep stay together, as what collects them needs all
+            sweeps[sweep] = dealt[unit.target] % of + 1
+            dealt[unit.target] += 1
+        found[unit.id] = sweeps[sweep]
     return found

@@ -15,13 +15,21 @@ from probe4d.aggregating import check_aggregates
 from probe4d.contracts import Unit
 from probe4d.errors import Probe4dError
 from probe4d.planning.clips import Clips, clips_of
-from probe4d.planning.costs import encode_seconds, extract_seconds, set_bytes
-from probe4d.planning.expected import Expected, expected_sets
-from probe4d.planning.preflight import Problem, backbone_problems, problems_of, root_problems, task_problems
+from probe4d.planning.costs import encode_seconds, extract_seconds, finetune_seconds, measured_flops, set_bytes
+from probe4d.planning.expected import Blocked, Expected, blocked_cell, expected_sets
+from probe4d.planning.preflight import (
+    Problem,
+    backbone_problems,
+    pair_name,
+    pair_problems,
+    problems_of,
+    root_problems,
+    task_problems,
+)
 from probe4d.planning.provenance import context_of
 from probe4d.planning.resolve import Backbone, Protocol, Selection, Task, layers_of, select
 from probe4d.planning.sets import StoredSet, feature_set, target_set
-from probe4d.planning.units import Sweep, extract_units, is_done, probe_unit, score_unit
+from probe4d.planning.units import Sweep, extract_units, finetune_units, is_done, probe_unit, score_unit
 from probe4d.records import RunFolder
 from probe4d.registry import Registry
 from probe4d.registry import registry as loaded_registry
@@ -38,7 +46,7 @@ class Plan:
     """What a suite comes to.
 
     Attributes:
-        sweeps: what can run; `problems` what cannot, and why.
+        sweeps: what can run; `blocked` what cannot, `problems` why.
         units: all of it, in an order that needs allow; `todo` those whose result is not there yet.
         root: of the feature store.
         expected: features of what cannot run yet, by published sizes.
@@ -51,7 +59,7 @@ class Plan:
     units: tuple[Unit, ...] = field(repr=False)
     todo: tuple[Unit, ...] = field(repr=False)
     problems: tuple[Problem, ...] = ()
-    blocked: tuple[tuple[str, str, str], ...] = ()
+    blocked: tuple[Blocked, ...] = ()
     expected: tuple[Expected, ...] = ()
 
     @property
@@ -88,7 +96,7 @@ class Plan:
             "schema": "probe4d/plan/1",
             "suite": self.suite.name,
             "cells": [attrs.asdict(cell) for sweep in self.sweeps for cell in sweep.cells],
-            "blocked": [dict(zip(("backbone", "task", "protocol"), cell, strict=True)) for cell in self.blocked],
+            "blocked": [cell._asdict() for cell in self.blocked],
             "problems": [attrs.asdict(problem) for problem in self.problems],
             "sets": [_set_json(stored) for stored in self.sets],
             "expected": [attrs.asdict(one) for one in self.expected],
@@ -96,9 +104,11 @@ class Plan:
             "bytes": self.bytes,
             "bytes_todo": self.bytes_todo(),
             "free_bytes": self.free_bytes(),
+            "flops": measured_flops(),
             "seconds": {
                 "extract": sum(extract_seconds(stored) for stored in self.sets),
-                "stream": sum(_stream_seconds(sweep) for sweep in self.sweeps if sweep.streamed),
+                "stream": sum(_stream_seconds(one) for one in self.sweeps if one.streamed and not one.finetuned),
+                "finetune": sum(_finetune_seconds(sweep) for sweep in self.sweeps if sweep.finetuned),
             },
         }
 
@@ -107,6 +117,13 @@ def _stream_seconds(sweep: Sweep) -> float:
     """Return the estimated seconds of encoding what a sweep trains and is evaluated on."""
     clips = sweep.protocol.settings.examples() + len(sweep.evaluate.clips.ids)
     return encode_seconds(sweep.backbone.spec, clips)
+
+
+def _finetune_seconds(sweep: Sweep) -> float:
+    """Return the estimated seconds of training all members of a sweep."""
+    settings, evaluated = sweep.protocol.settings, len(sweep.evaluate.clips.ids)
+    members = len(settings.members(sweep.layers))
+    return finetune_seconds(sweep.backbone.spec, settings.examples(), evaluated, members)
 
 
 def _set_json(stored: StoredSet) -> dict[str, Any]:
@@ -159,10 +176,11 @@ def make_plan(
     problems = [problem for backbone in chosen.backbones for problem in backbone_problems(backbone)]
     problems += [problem for task in chosen.tasks for problem in task_problems(task, known)]
     problems += [problem for task in chosen.tasks for problem in root_problems(task, suite, known, roots or {})]
+    problems += [one for b in chosen.backbones for p in chosen.protocols for one in pair_problems(b, p)]
     sweeps: list[Sweep] = []
     blocked: list[tuple[Backbone, Task, Protocol]] = []
     for backbone, task, protocol in _triples(chosen):
-        found = problems_of(problems, (backbone.ref.label, task.name))
+        found = problems_of(problems, _names(backbone, task, protocol))
         if not found:
             try:
                 sweeps.append(sweeper.sweep(backbone, task, protocol))
@@ -180,9 +198,14 @@ def make_plan(
         units=tuple(units),
         todo=_todo(units, sweeps, root, run),
         problems=tuple(problems),
-        blocked=tuple((backbone.ref.label, task.name, protocol.name) for backbone, task, protocol in blocked),
+        blocked=tuple(blocked_cell(one, problems_of(problems, _names(*one)), suite, known, limit) for one in blocked),
         expected=expected_sets(blocked, suite, known, limit),
     )
+
+
+def _names(backbone: Backbone, task: Task, protocol: Protocol) -> tuple[str, ...]:
+    """Return what a problem may name that keeps these three from running together."""
+    return backbone.ref.label, task.name, pair_name(backbone, protocol)
 
 
 def _triples(chosen: Selection) -> list[tuple[Backbone, Task, Protocol]]:
@@ -247,8 +270,8 @@ def _units(sweeps: Sequence[Sweep], root: str, run: RunFolder, registry: Registr
                 made = extract_units(stored, root, settings.extract_batch_size, settings.max_broken)
                 extracts[stored.digest] = made
         needs = [unit for stored in sweep.sets for unit in extracts[stored.digest]]
-        probe = probe_unit(sweep, root, run, needs)
-        later += [probe, score_unit(sweep, probe, run, context_of(sweep, registry))]
+        trained = finetune_units(sweep, run, needs) if sweep.finetuned else [probe_unit(sweep, root, run, needs)]
+        later += [*trained, score_unit(sweep, trained[-1], root, run, context_of(sweep, registry))]
     return [*(unit for units in extracts.values() for unit in units), *later]
 
 

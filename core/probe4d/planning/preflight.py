@@ -11,11 +11,19 @@ from probe4d.backbones import packaged_weights
 from probe4d.errors import DataError, Probe4dError
 from probe4d.opening import missing_root
 from probe4d.planning.clips import options_of
-from probe4d.planning.resolve import Backbone, Task
+from probe4d.planning.resolve import Backbone, Protocol, Task
 from probe4d.registry import Entry, Registry, make
 from probe4d.suites import Suite
 
-__all__ = ["Problem", "backbone_problems", "problems_of", "root_problems", "task_problems"]
+__all__ = [
+    "Problem",
+    "backbone_problems",
+    "pair_name",
+    "pair_problems",
+    "problems_of",
+    "root_problems",
+    "task_problems",
+]
 
 
 @frozen(kw_only=True)
@@ -23,28 +31,57 @@ class Problem:
     """Something that keeps cells from running.
 
     Attributes:
-        of: the backbone's label or the task's name.
+        of: the backbone's label, the task's name, or `pair_name` of a backbone and a protocol.
+        lacks: the same in a word or two, for a table.
         exit_code: of `probe4d run`, were it to refuse for this alone.
     """
 
     of: str
     reason: str
     exit_code: int = 3
+    lacks: str = ""
 
 
 def backbone_problems(backbone: Backbone) -> list[Problem]:
     """Return what a backbone lacks: packages, or weights that the user has to bring."""
     spec, label = backbone.spec, backbone.ref.label
     found = _packages(backbone.entry, label)
-    if not spec.frozen:
-        found.append(Problem(of=label, reason=f"{spec.name} offers no frozen features", exit_code=2))
     weights = spec.weights
     if weights is not None and backbone.ref.weights is None and packaged_weights(backbone.entry) is None:
         if not weights.public:
             near = f"; the nearest public model is {weights.nearest}" if weights.nearest else ""
-            found.append(Problem(of=label, reason=f"its weights are not public{near}. Bring a file", exit_code=4))
+            found.append(
+                Problem(
+                    of=label,
+                    reason=f"its weights are not public{near}. Bring a file",
+                    exit_code=4,
+                    lacks="weights (not public)",
+                )
+            )
         else:
-            found.append(Problem(of=label, reason=f"its weights are at {weights.url}. Bring the file", exit_code=4))
+            found.append(
+                Problem(
+                    of=label, reason=f"its weights are at {weights.url}. Bring the file", exit_code=4, lacks="weights"
+                )
+            )
+    return found
+
+
+def pair_name(backbone: Backbone, protocol: Protocol) -> str:
+    """Return how a problem names the two together."""
+    return f"{backbone.ref.label} under {protocol.name}"
+
+
+def pair_problems(backbone: Backbone, protocol: Protocol) -> list[Problem]:
+    """Return what a protocol lacks to evaluate a backbone: packages, or the contract that it needs."""
+    of, spec = pair_name(backbone, protocol), backbone.spec
+    found = _packages(protocol.entry, of)
+    if protocol.spec.mode == "finetune" and not spec.trainable:
+        reason = f"{backbone.entry.name} offers frozen features only, and this protocol trains the backbone"
+        found.append(Problem(of=of, reason=reason, exit_code=2, lacks="a trainable backbone"))
+    if protocol.spec.mode == "frozen" and not spec.frozen:
+        reason = f"{backbone.entry.name} offers no frozen features"
+        found.append(Problem(of=of, reason=reason, exit_code=2, lacks="frozen features"))
     return found
 
 
@@ -75,7 +112,8 @@ def root_problems(task: Task, suite: Suite, registry: Registry, roots: Mapping[s
         except Probe4dError:
             continue  # another thing is wrong with it, which opening it says
         if lacking is not None:
-            found[Problem(of=task.name, reason=lacking, exit_code=DataError.exit_code)] = None
+            lacks = f"data {ref.dataset.rpartition('/')[2]}"
+            found[Problem(of=task.name, reason=lacking, exit_code=DataError.exit_code, lacks=lacks)] = None
     return list(found)
 
 
@@ -100,7 +138,11 @@ def _fake_score(task: Task, kind: Entry, metrics: Sequence[Entry]) -> list[Probl
 
 def _packages(entry: Entry, of: str) -> list[Problem]:
     if missing := entry.unmet:
-        return [Problem(of=of, reason=f"{entry.name} needs {', '.join(missing)}. Run: {entry.install_line}")]
+        return [
+            Problem(
+                of=of, reason=f"{entry.name} needs {', '.join(missing)}. Run: {entry.install_line}", lacks="packages"
+            )
+        ]
     return []
 
 

@@ -1,4 +1,4 @@
-"""The units of a plan: extract a shard, train a sweep, score its cells. Their ids are their content."""
+"""The units of a plan: extract a shard, train a sweep, finetune a member, score cells. Their ids are their content."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from probe4d.records import RunFolder
 from probe4d.store.files import join
 
 __all__ = [
+    "COLLECT",
     "EXTRACT",
+    "FINETUNE",
     "PROBE",
     "SCORE",
     "Sweep",
     "extract_units",
+    "finetune_units",
     "is_done",
     "probe_done",
     "probe_unit",
@@ -34,6 +37,8 @@ __all__ = [
 
 EXTRACT = "probe4d_runners.extract:extract_shard"
 PROBE = "probe4d_runners.probe:probe"
+FINETUNE = "probe4d_runners.finetune:finetune"
+COLLECT = "probe4d_runners.finetune:collect"
 SCORE = "probe4d_runners.score:score_cells"
 ROWS_PER_SHARD = 64
 
@@ -59,6 +64,11 @@ class Sweep:
     def streamed(self) -> bool:
         """Whether features are computed as they are needed, and none are stored."""
         return bool(self.protocol.settings.views == 0)
+
+    @property
+    def finetuned(self) -> bool:
+        """Whether the backbone is trained too."""
+        return self.protocol.spec.mode == "finetune"
 
     @property
     def sets(self) -> tuple[StoredSet, ...]:
@@ -118,7 +128,7 @@ def probe_unit(sweep: Sweep, root: str, run: RunFolder, needs: Iterable[Unit]) -
     """Return the unit that trains a sweep and predicts the evaluation split."""
     names = ("train", "evaluate", "train_targets", "evaluate_targets")
     stored = {name: getattr(sweep, name) for name in names if getattr(sweep, name) in sweep.sets}
-    sets = {name: {"url": join(root, one.digest), "address": one.address.to_json()} for name, one in stored.items()}
+    sets = {name: _stored(one, root) for name, one in stored.items()}
     if sweep.streamed:
         sets["train"] = {"stream": _stream(sweep, sweep.train, sweep.train_targets)}
         sets["evaluate"] = {"stream": _stream(sweep, sweep.evaluate, sweep.evaluate_targets)}
@@ -128,6 +138,32 @@ def probe_unit(sweep: Sweep, root: str, run: RunFolder, needs: Iterable[Unit]) -
         "output": str(run.path / "sweeps" / sweep.folder),
     }
     return _unit("probe", PROBE, arguments, needs)
+
+
+def finetune_units(sweep: Sweep, run: RunFolder, needs: Iterable[Unit]) -> list[Unit]:
+    """Return a unit per member of the sweep, and last the one that brings together what they leave."""
+    what, output, before = _what(sweep), run.path / "sweeps" / sweep.folder, tuple(needs)
+    shared = {
+        "sets": {
+            "train": {"stream": _stream(sweep, sweep.train, sweep.train_targets)},
+            "evaluate": {"stream": _stream(sweep, sweep.evaluate, sweep.evaluate_targets)},
+        },
+        **{name: what[name] for name in ("backbone", "task", "protocol")},
+    }
+    members = [
+        _unit("finetune", FINETUNE, {**shared, "member": one, "output": str(output / one["name"])}, before)
+        for one in sweep.protocol.settings.members(sweep.layers)
+    ]
+    collected = {
+        "members": [{"output": unit.arguments["output"], "unit": unit.id} for unit in members],
+        **{name: what[name] for name in ("backbone", "task", "protocol")},
+        "output": str(output),
+    }
+    return [*members, _unit("collect", COLLECT, collected, members)]
+
+
+def _stored(one: StoredSet, root: str) -> dict[str, Any]:
+    return {"url": join(root, one.digest), "address": one.address.to_json()}
 
 
 def _stream(sweep: Sweep, features: StoredSet, targets: StoredSet) -> dict[str, Any]:
@@ -143,17 +179,19 @@ def _stream(sweep: Sweep, features: StoredSet, targets: StoredSet) -> dict[str, 
     }
 
 
-def score_unit(sweep: Sweep, probe: Unit, run: RunFolder, context: Mapping[str, Any]) -> Unit:
+def score_unit(sweep: Sweep, probe: Unit, root: str, run: RunFolder, context: Mapping[str, Any]) -> Unit:
     """Return the unit that scores a sweep's predictions and writes the records of its cells.
 
     Args:
+        probe: the unit that leaves the sweep.
+        root: of the feature store.
         context: what else belongs into the records: provenance of plugins, the backbone's facts, data.
     """
     arguments = {
         "run": str(run.path),
         "sweep": probe.arguments["output"],
         "probe": probe.id,
-        "sets": {"evaluate_targets": probe.arguments["sets"]["evaluate_targets"]},
+        "sets": {"evaluate_targets": _stored(sweep.evaluate_targets, root)},
         **_what(sweep),
         "context": dict(context),
     }
@@ -196,7 +234,9 @@ def is_done(unit: Unit, run: RunFolder, missing_shards: Mapping[str, Container[i
     arguments = unit.arguments
     if unit.target == EXTRACT:
         return arguments["shard"] not in missing_shards[arguments["store"]]
-    if unit.target == PROBE:
+    if unit.target == FINETUNE:
+        return probe_done(Path(arguments["output"]), unit.id, "member.json")
+    if unit.target in (PROBE, COLLECT):
         return probe_done(Path(arguments["output"]), unit.id)
     task, protocol = arguments["task"]["name"], arguments["protocol"]["name"]
     cells = [
@@ -205,9 +245,9 @@ def is_done(unit: Unit, run: RunFolder, missing_shards: Mapping[str, Container[i
     return score_done(run, cells, unit.id)
 
 
-def probe_done(output: Path, unit: str) -> bool:
-    """Say whether the training of a unit has left its sweep in a folder."""
-    file = output / "sweep.json"
+def probe_done(output: Path, unit: str, name: str = "sweep.json") -> bool:
+    """Say whether a unit that trains has left its result in a folder."""
+    file = output / name
     return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("unit") == unit
 
 
