@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Container, Iterable, Mapping
+import uuid
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ FINETUNE = "probe4d_runners.finetune:finetune"
 COLLECT = "probe4d_runners.finetune:collect"
 SCORE = "probe4d_runners.score:score_cells"
 ROWS_PER_SHARD = 64
+DIGITS = 20  # of a unit's id
 
 
 @frozen(kw_only=True)
@@ -114,7 +116,20 @@ def extract_units(stored: StoredSet, root: str, batch: int, max_broken: float) -
         "rows": _rows(stored, batch),
     }
     shards = math.ceil(len(stored.clips.ids) / step)
-    return [_unit("extract", EXTRACT, {**arguments, "shard": shard}) for shard in range(shards)]
+    return list(_numbered(arguments, shards))
+
+
+def _numbered(arguments: Mapping[str, Any], shards: int) -> Iterator[Unit]:
+    """Yield units that differ in `shard` alone: what they share is written, and held in memory, once."""
+    place = uuid.uuid4().hex
+    before, _, after = _text(EXTRACT, {**arguments, "shard": place}).partition(f'"{place}"')
+    shared = json.loads(_text(EXTRACT, arguments))[1]
+    begun = hashlib.sha256(before.encode())
+    for shard in range(shards):
+        digest = begun.copy()
+        digest.update(f"{shard}{after}".encode())
+        unit_id = f"extract-{digest.hexdigest()[:DIGITS]}"
+        yield Unit(id=unit_id, target=EXTRACT, arguments={**shared, "shard": shard}, needs=())
 
 
 def _rows(stored: StoredSet, batch: int) -> dict[str, Any]:
@@ -217,12 +232,16 @@ def _plain(value: Any) -> Any:
 
 
 def _unit(name: str, target: str, arguments: Mapping[str, Any], needs: Iterable[Unit] = ()) -> Unit:
-    text = json.dumps([target, arguments], sort_keys=True, separators=(",", ":"), allow_nan=False)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:20]
-    unit_id = f"{name}-{digest}"
-    own = {} if target == EXTRACT else {"unit": unit_id}  # what proves later that a result is this unit's
+    text = _text(target, arguments)
+    unit_id = f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:DIGITS]}"
     needed = tuple(unit.id for unit in needs)
-    return Unit(id=unit_id, target=target, arguments={**json.loads(text)[1], **own}, needs=needed)
+    # Its own id is what proves later that a result is this unit's.
+    return Unit(id=unit_id, target=target, arguments={**json.loads(text)[1], "unit": unit_id}, needs=needed)
+
+
+def _text(target: str, arguments: Mapping[str, Any]) -> str:
+    """Return what a unit's id is the digest of."""
+    return json.dumps([target, arguments], sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def is_done(unit: Unit, run: RunFolder, missing_shards: Mapping[str, Container[int]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import platform
@@ -177,7 +178,12 @@ def layer_name(layer: Layer) -> str:
 
 def sample_ids_digest(ids: Sequence[str]) -> str:
     """Return the sha256 of the ids, in order."""
-    text = json.dumps(list(ids), separators=(",", ":"), ensure_ascii=False)
+    return _digest_of(tuple(ids))
+
+
+@functools.lru_cache(maxsize=4)  # a plan's sets share their ids, and every shard's unit opens the same set
+def _digest_of(ids: tuple[str, ...]) -> str:
+    text = json.dumps(ids, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -28,13 +28,24 @@ def check_ids(ids: Sequence[str], where: str) -> None:
     """
     if not ids:
         raise UsageError(f"{where}: expected at least one sample, got none.")
+    if _are_sound(ids):
+        return
     seen: set[str] = set()
-    for sample in ids:
+    for sample in ids:  # only to name the first one that is wrong
         if not isinstance(sample, str) or not sample or "\0" in sample:
             raise UsageError(f"{where}: expected ids that are non-empty strings, got {sample!r}.")
         if sample in seen:
             raise UsageError(f"{where}: expected each id once, got {sample!r} twice.")
         seen.add(sample)
+
+
+def _are_sound(ids: Sequence[str]) -> bool:
+    """Say the same of all ids at once, which for a million of them matters."""
+    try:
+        known, text = set(ids), "\0".join(ids)
+    except TypeError:
+        return False
+    return len(known) == len(ids) and "" not in known and text.count("\0") == len(ids) - 1
 
 
 def encode_ids(ids: Sequence[str]) -> dict[str, bytes]:
