@@ -16,7 +16,7 @@ from probe4d_fourds.flops import train_flops
 from probe4d_fourds.step import TrainStep
 from probe4d_fourds.training_config import TrainConfig
 from probe4d_runners.jax.collectives import Traffic, collectives
-from probe4d_runners.jax.mesh import make_mesh, unsharded
+from probe4d_runners.jax.mesh import describe, fsdp_size, make_mesh, unsharded
 from probe4d_runners.jax.topology import Topology
 
 __all__ = ["DryRun", "dry_run"]
@@ -129,7 +129,7 @@ def dry_run(config: TrainConfig, topology: Topology, *, utilisation: float = 0.4
     specs, shapes = step.split_parameters()
     return DryRun(
         topology=topology.name,
-        mesh="x".join(str(size) for size in step.mesh.shape.values()),
+        mesh=describe(step.mesh),
         real=real,
         remat=recipe.remat,
         arguments=memory.argument_size_in_bytes,
@@ -144,5 +144,5 @@ def dry_run(config: TrainConfig, topology: Topology, *, utilisation: float = 0.4
         wire_seconds=sum(each.wire for each in traffic.values()) / topology.chip.wire,
         steps=config.optimizer.steps,
         compile_seconds=seconds,
-        copied=unsharded(specs, shapes) if step.mesh.shape["fsdp"] > 1 else [],
+        copied=unsharded(specs, shapes) if fsdp_size(step.mesh) > 1 else [],
     )

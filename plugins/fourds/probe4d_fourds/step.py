@@ -91,7 +91,7 @@ class TrainStep:
     @property
     def shards(self) -> int:
         """Parts that a batch is split into over the mesh."""
-        return int(self.mesh.shape["data"] * self.mesh.shape["fsdp"])
+        return meshes.batch_shards(self.mesh)
 
     def abstract_state(self) -> Any:
         """Return shapes, dtypes and shardings of the state; nothing is allocated."""
@@ -181,7 +181,7 @@ class TrainStep:
             mesh=self.mesh,
             in_specs=(manual, batch, batch),
             out_specs=batch,
-            axis_names={"data", "fsdp"},
+            axis_names=set(meshes.BATCH),
             check_vma=False,
         )
         return loss

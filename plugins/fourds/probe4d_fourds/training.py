@@ -26,7 +26,7 @@ from probe4d_fourds.run_log import RunLog
 from probe4d_fourds.step import TrainStep
 from probe4d_fourds.training_config import TrainConfig
 from probe4d_runners.jax.checkpoints import Checkpoints
-from probe4d_runners.jax.mesh import make_mesh, unsharded
+from probe4d_runners.jax.mesh import describe, fsdp_size, make_mesh, unsharded
 from probe4d_runners.jax.peak import matmul_peak
 
 __all__ = ["TrainResult", "train"]
@@ -203,13 +203,13 @@ class _Training:
 
     def _say_what(self, log: RunLog, first: int) -> None:
         specs, shapes = self.step.split_parameters()
-        sizes = "x".join(str(size) for size in self.step.mesh.shape.values())
+        sizes = describe(self.step.mesh)
         total = sum(math.prod(shape) for shape in shapes.values())
         log.say(
             f"{self.config.name}: {total:,} parameters, mesh {sizes} (data x fsdp x tensor), "
             f"steps {first} to {self.config.optimizer.steps}, batch {self.config.data.batch_size}"
         )
-        if self.step.mesh.shape["fsdp"] > 1 and (copied := unsharded(specs, shapes)):
+        if fsdp_size(self.step.mesh) > 1 and (copied := unsharded(specs, shapes)):
             log.say(f"not sharded, as no axis divides: {', '.join(copied)}")
 
 

@@ -201,7 +201,7 @@ class FinetuneStep:
         return {"step": same, "params": params, "optimizer": placed}
 
     def _check_parts(self, count: int) -> None:
-        shards, parts = self.mesh.shape["data"] * self.mesh.shape["fsdp"], self.protocol.accumulate
+        shards, parts = meshes.batch_shards(self.mesh), self.protocol.accumulate
         if count % (shards * parts):
             raise UsageError(
                 f"batch_size: expected a multiple of {shards} devices x {parts} parts, got {count}. "
@@ -215,7 +215,7 @@ class FinetuneStep:
     def _in_parts(self, batch: Any) -> Any:
         """Return `(parts, b / parts, …)`; every part has examples of every device, so nothing moves."""
         parts = self.protocol.accumulate
-        shards = self.mesh.shape["data"] * self.mesh.shape["fsdp"]
+        shards = meshes.batch_shards(self.mesh)
         cut = jnp.swapaxes(batch.reshape(shards, parts, -1, *batch.shape[1:]), 0, 1)
         whole = cut.reshape(parts, -1, *batch.shape[1:])
         return lax.with_sharding_constraint(whole, NamedSharding(self.mesh, P(None, meshes.BATCH)))

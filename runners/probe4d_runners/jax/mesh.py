@@ -1,14 +1,15 @@
 """The device mesh and the one rule that says which axis of a parameter is split over which of its axes.
 
-Three mesh axes: `data` copies the parameters, `fsdp` shards parameters, optimizer state and batch,
-`tensor` splits heads and hidden channels of one layer. Logical axes of a parameter come from its
-table (`probe4d_vit.table`, a readout's `param_axes()`); nothing else knows about devices.
+Three sizes say what a mesh is: `data` copies the parameters, `fsdp` shards parameters, optimizer state and batch,
+`tensor` splits heads and hidden channels of one layer. The mesh itself has a fourth axis: `fsdp` is folded into
+`fsdp` x `ring`, so that each is one direction of a torus of chips (see `gather`). Logical axes of a parameter come
+from its table (`probe4d_vit.table`, a readout's `param_axes()`); nothing else knows about devices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import isqrt, prod
 from typing import Any, TypeAlias
 
 import jax
@@ -19,12 +20,25 @@ from jax.sharding import PartitionSpec as P
 
 from probe4d.errors import UsageError
 
-__all__ = ["BATCH", "MESH_AXES", "MeshShape", "make_mesh", "shardings", "spec_of", "unsharded"]
+__all__ = [
+    "BATCH",
+    "FSDP",
+    "MESH_AXES",
+    "MeshShape",
+    "batch_shards",
+    "describe",
+    "fsdp_size",
+    "make_mesh",
+    "shardings",
+    "spec_of",
+    "unsharded",
+]
 
 Axes: TypeAlias = Sequence[str | None]
 
-MESH_AXES = ("data", "fsdp", "tensor")
-BATCH = ("data", "fsdp")  # the axes that examples are split over
+MESH_AXES = ("data", "fsdp", "ring", "tensor")
+FSDP = ("fsdp", "ring")  # what one axis of a parameter is split over, in this order
+BATCH = ("data", *FSDP)  # what examples are split over
 
 # Logical axes that `tensor` splits; any axis but `layers` may be split by `fsdp`.
 TENSOR = ("heads", "mlp", "pixels")
@@ -67,10 +81,31 @@ def make_mesh(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
         UsageError: the shape does not fit the number of devices.
     """
     given = list(jax.devices() if devices is None else devices)
-    arranged = mesh_utils.create_device_mesh(
-        shape.sizes(len(given)), given, allow_split_physical_axes=True
-    )  # neighbours in the mesh are neighbours on the torus
+    data, fsdp, tensor = shape.sizes(len(given))
+    ring = _nearest_to_square(fsdp)
+    # Neighbours in the mesh are neighbours on the torus.
+    arranged = mesh_utils.create_device_mesh((data, fsdp // ring, ring, tensor), given, allow_split_physical_axes=True)
     return Mesh(arranged, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
+
+
+def _nearest_to_square(size: int) -> int:
+    """Return the largest divisor that is not above the square root."""
+    return max(divisor for divisor in range(1, isqrt(size) + 1) if size % divisor == 0)
+
+
+def fsdp_size(mesh: Mesh) -> int:
+    """Return how many parts a parameter is split into, `tensor` aside."""
+    return int(prod(mesh.shape[name] for name in FSDP))
+
+
+def batch_shards(mesh: Mesh) -> int:
+    """Return how many parts a batch is split into."""
+    return int(prod(mesh.shape[name] for name in BATCH))
+
+
+def describe(mesh: Mesh) -> str:
+    """Return the sizes of data, fsdp and tensor, as `1x256x1`."""
+    return f"{mesh.shape['data']}x{fsdp_size(mesh)}x{mesh.shape['tensor']}"
 
 
 def spec_of(shape: Sequence[int], axes: Axes, mesh: Mesh) -> P:
@@ -87,7 +122,7 @@ def spec_of(shape: Sequence[int], axes: Axes, mesh: Mesh) -> P:
     split: list[Any] = [None] * len(shape)
     if prod(shape) < SMALLEST:
         return P(*split)
-    tensor, fsdp = mesh.shape["tensor"], mesh.shape["fsdp"]
+    tensor, fsdp = mesh.shape["tensor"], fsdp_size(mesh)
     if tensor > 1:
         by_tensor = [i for i, name in enumerate(axes) if name in TENSOR and shape[i] % tensor == 0]
         if by_tensor:
@@ -103,11 +138,11 @@ def _split_by_fsdp(split: list[Any], shape: Sequence[int], axes: Axes, fsdp: int
     order += sorted((i for i in free if i not in order), key=lambda i: -shape[i])
     for i in order:
         if shape[i] % fsdp == 0:
-            split[i] = "fsdp"
+            split[i] = FSDP
             return
     for i, name in enumerate(split):
         if name == "tensor" and shape[i] % (fsdp * tensor) == 0:
-            split[i] = ("fsdp", "tensor")
+            split[i] = (*FSDP, "tensor")
             return
 
 

@@ -113,6 +113,7 @@ def prepare_environment(topology: Topology) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     if has_libtpu():
         os.environ |= {
+            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # no chip is touched, so another dry run may go on beside
             "TPU_SKIP_MDS_QUERY": "1",
             "TPU_WORKER_HOSTNAMES": "localhost",
             "TPU_ACCELERATOR_TYPE": topology.chip.accelerator.format(topology.chips),
