@@ -237,7 +237,8 @@ def _frozen(module: Any, device: str) -> Any:
         raise UsageError(f"module: expected a torch.nn.Module, got {type(module).__name__}.")
     if not isinstance(module, torch.fx.GraphModule):  # an exported program has one mode, the one it was exported in
         module.eval()
-    module.requires_grad_(False)
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
     try:
         return module.to(device)
     except RuntimeError as error:

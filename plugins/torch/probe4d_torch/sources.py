@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,9 @@ def _of_file(_stated: Source, weights: str | None) -> Any:
             ) from error
     script: Any = torch.jit  # its functions carry no types
     try:
-        return script.load(path, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the format: the user's file is what it is
+            return script.load(path, map_location="cpu")
     except RuntimeError as error:
         raise DataError(
             f"{path}: expected a TorchScript file, got {str(error).splitlines()[0]} Exported programs end in .pt2."
