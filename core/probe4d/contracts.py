@@ -396,7 +396,12 @@ class Unit:
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of a unit: `ok` with a value, `failed` with an error, or `skipped` for a need."""
+    """What became of a unit: `ok` with a value, `failed` with an error, or `skipped` for a need.
+
+    Attributes:
+        worker: where it was carried out, if that is another machine's process.
+        log: the end of what it wrote there, for runners whose workers do not write to the caller's terminal.
+    """
 
     unit: str
     status: Literal["ok", "failed", "skipped"]
@@ -404,6 +409,8 @@ class Outcome:
     error: str | None = None
     seconds: float = 0.0
     attempts: int = 1
+    worker: str = ""
+    log: str = ""
 
 
 @runtime_checkable

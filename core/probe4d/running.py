@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from probe4d.registry import find, make
 from probe4d.sessions import Session
 from probe4d.shares import Share
 from probe4d.store.files import open_files
+from probe4d.unit_logs import keep_log, whereabouts
 
 __all__ = ["INCOMPLETE", "RunResult", "check_plan", "make_runner", "run_plan"]
 
@@ -80,21 +81,22 @@ def check_plan(plan: Plan, *, partial: bool = False) -> None:
         )
 
 
-def make_runner(name: str, workers: int | None = None) -> Runner:
+def make_runner(name: str, workers: int | None = None, options: Mapping[str, Any] | None = None) -> Runner:
     """Return a runner of the registry.
 
     Args:
         workers: units at once; its own default without.
+        options: what else this runner takes.
 
     Raises:
-        UsageError: there is none of that name, or it takes no `workers`.
+        UsageError: there is none of that name, or it takes no such option.
     """
     entry = find("runners", name)
-    options = {} if workers is None else {"workers": workers}
+    given = {**({} if workers is None else {"workers": workers}), **(options or {})}
     try:
-        made: Runner = make(entry, **options)
+        made: Runner = make(entry, **given)
     except TypeError as error:
-        raise UsageError(f"runner {entry.name}: {error}. Leave --workers out.") from error
+        raise UsageError(f"runner {entry.name}: {error}. It got {', '.join(given) or 'no option'}.") from error
     return made
 
 
@@ -135,6 +137,7 @@ def run_plan(
             for outcome in share.outcomes(runner, started):
                 outcomes.append(outcome)
                 session.end(outcome)
+                keep_log(plan.run, outcome)
                 if on_outcome is not None:
                     on_outcome(outcome, len(share.todo) - len(outcomes))
         left = share.left()
@@ -211,7 +214,9 @@ def _ended(plan: Plan, outcomes: Iterable[Outcome]) -> dict[str, Any]:
         | dict(Counter(outcome.status for outcome in done)),
         "seconds": sum(outcome.seconds for outcome in done),
         "failures": [
-            {"unit": one.unit, "status": one.status, "error": one.error} for one in done if one.status != "ok"
+            {"unit": one.unit, "status": one.status, "error": one.error, **whereabouts(one)}
+            for one in done
+            if one.status != "ok"
         ],
     }
 

@@ -10,27 +10,27 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from attrs import define, field
 
 from probe4d.contracts import Outcome, Unit
-from probe4d.errors import UsageError, did_you_mean
 from probe4d_runners.process import WorkerProcess
+from probe4d_runners.runner_options import at_least, seconds_or_none
+from probe4d_runners.unit_graph import UnitGraph
 
-__all__ = ["LocalRunner"]
+__all__ = ["LocalRunner", "usable_cores"]
 
 POLL_SECONDS = 1.0  # a worker's pipe may outlive it in a process that it left behind: look at it too
 
 
 @define
 class _Job:
-    """A unit on its way: how often it was started, and what it still needs."""
+    """A unit on its way: how often it was started, and for how long."""
 
     unit: Unit
-    waiting_for: set[str]
     attempts: int = 0
     seconds: float = 0.0
 
@@ -57,11 +57,9 @@ class LocalRunner:
     """
 
     def __init__(self, workers: int | None = None, retries: int = 1, timeout: float | None = None) -> None:
-        self.workers = _at_least("workers", 1, _usable_cores() if workers is None else workers)
-        self.retries = _at_least("retries", 0, retries)
-        if timeout is not None and not timeout > 0:
-            raise UsageError(f"LocalRunner.timeout: expected seconds above 0, got {timeout!r}.")
-        self.timeout = timeout
+        self.workers = at_least("LocalRunner.workers", 1, usable_cores() if workers is None else workers)
+        self.retries = at_least("LocalRunner.retries", 0, retries)
+        self.timeout = seconds_or_none("LocalRunner.timeout", timeout)
 
     def run(self, units: Sequence[Unit], *, on_start: Callable[[str], None] | None = None) -> Iterator[Outcome]:
         """Yield one outcome per unit, as they end; units stand in any order.
@@ -69,40 +67,34 @@ class LocalRunner:
         Raises:
             UsageError: an id stands twice, a need names no unit, or needs form a circle.
         """
-        _check(units)
-        return _Run(self, units, on_start or (lambda _: None)).outcomes()
+        return _Run(self, UnitGraph(units), on_start or (lambda _: None)).outcomes()
 
 
 class _Run:
     """One call of `run`: the state of its units and workers."""
 
-    def __init__(self, runner: LocalRunner, units: Sequence[Unit], on_start: Callable[[str], None]) -> None:
+    def __init__(self, runner: LocalRunner, graph: UnitGraph, on_start: Callable[[str], None]) -> None:
         self.runner = runner
+        self.graph = graph
         self.on_start = on_start
-        self.jobs = {unit.id: _Job(unit=unit, waiting_for=set(unit.needs)) for unit in units}
-        self.needed_by: dict[str, list[str]] = {unit.id: [] for unit in units}
-        for unit in units:
-            for need in set(unit.needs):
-                self.needed_by[need].append(unit.id)
-        self.ready = deque(job for job in self.jobs.values() if not job.waiting_for)
+        self.again: deque[_Job] = deque()  # whose worker was lost
         self.idle: list[WorkerProcess] = []
         self.busy: dict[Connection, _Busy] = {}
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield outcomes until every unit has one; whatever ends this ends the workers too."""
         try:
-            while self.ready or self.busy:
+            while self.graph.open:
                 self._start_ready()
                 for outcome in self._wait():
-                    yield outcome
-                    yield from self._settle(outcome)
+                    yield from self.graph.settle(outcome)
         finally:
             for worker in [*self.idle, *(busy.worker for busy in self.busy.values())]:
                 worker.end()
 
     def _start_ready(self) -> None:
-        while self.ready and len(self.busy) < self.runner.workers:
-            job = self.ready.popleft()
+        while (self.graph.ready or self.again) and len(self.busy) < self.runner.workers:
+            job = _Job(unit=self.graph.ready.popleft()) if self.graph.ready else self.again.popleft()
             worker = self.idle.pop() if self.idle else WorkerProcess()
             # Known as busy before it is sent anything: an interrupt in between must not orphan it.
             self.busy[worker.connection] = _Busy(worker=worker, job=job)
@@ -147,7 +139,7 @@ class _Run:
         busy.worker.end()
         if busy.job.attempts <= self.runner.retries:
             busy.job.seconds += time.monotonic() - busy.started
-            self.ready.append(busy.job)
+            self.again.append(busy.job)
             return
         tries = f" (tried {busy.job.attempts} times)" if busy.job.attempts > 1 else ""
         yield self._outcome(busy, status="failed", error=f"{reason}{tries}")
@@ -156,54 +148,9 @@ class _Run:
         seconds = busy.job.seconds + time.monotonic() - busy.started
         return Outcome(unit=busy.job.unit.id, attempts=busy.job.attempts, seconds=seconds, **facts)
 
-    def _settle(self, outcome: Outcome) -> Iterator[Outcome]:
-        """Free what needed this unit, or yield it as skipped, and so on down."""
-        for name in self.needed_by[outcome.unit]:
-            job = self.jobs[name]
-            if outcome.status == "ok":
-                job.waiting_for.discard(outcome.unit)
-                if not job.waiting_for:
-                    self.ready.append(job)
-            elif outcome.unit in job.waiting_for:
-                # Its other needs may fail as well: it is skipped once.
-                job.waiting_for = {"skipped"}
-                for need in job.unit.needs:
-                    self.needed_by[need] = [other for other in self.needed_by[need] if other != name]
-                reason = f"it needs {outcome.unit}, which {'failed' if outcome.status == 'failed' else 'was skipped'}"
-                skipped = Outcome(unit=name, status="skipped", error=reason, attempts=0)
-                yield skipped
-                yield from self._settle(skipped)
 
-
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _at_least(name: str, least: int, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"LocalRunner.{name}: expected an integer of at least {least}, got {value!r}.")
-    return value
-
-
-def _check(units: Iterable[Unit]) -> None:
-    """Refuse units that no order could satisfy."""
-    known: dict[str, Unit] = {}
-    for unit in units:
-        if unit.id in known:
-            raise UsageError(f"units: expected each id once, got {unit.id!r} twice.")
-        known[unit.id] = unit
-    for unit in known.values():
-        for need in unit.needs:
-            if need not in known:
-                raise UsageError(f"unit {unit.id!r}: needs {need!r}, which is no unit.{did_you_mean(need, known)}")
-    done: set[str] = set()
-    left = dict(known)
-    while left:
-        free = [name for name, unit in left.items() if done.issuperset(unit.needs)]
-        if not free:
-            raise UsageError(f"units: expected no circle of needs, got one among {', '.join(sorted(left))}.")
-        done.update(free)
-        for name in free:
-            del left[name]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
@@ -26,17 +27,36 @@ class WorkerProcess:
     It is a fresh interpreter, not a fork (threads of jax or torch do not survive one) and not a
     `multiprocessing` child (which would import the caller's script again). It leads a session of
     its own: Ctrl-C reaches the owner alone, and the end of the session takes what a unit started.
+
+    Args:
+        output: file descriptor that takes what it writes; this process's own stdout and stderr without.
+        folder: that it works in; this process's without.
+        environment: variables that it gets besides those of this process, or is not to get (None).
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        output: int | None = None,
+        folder: str | None = None,
+        environment: Mapping[str, str | None] | None = None,
+    ) -> None:
         self.connection, theirs = Pipe()
         path = [*dict.fromkeys(entry or os.getcwd() for entry in sys.path)]
+        variables = {
+            "GLIBC_TUNABLES": GLIBC_TUNABLES,
+            **os.environ,
+            **(environment or {}),
+            "PYTHONPATH": os.pathsep.join(path),
+        }
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "probe4d_runners.worker", str(theirs.fileno())],
-                env={"GLIBC_TUNABLES": GLIBC_TUNABLES, **os.environ, "PYTHONPATH": os.pathsep.join(path)},
+                env={name: value for name, value in variables.items() if value is not None},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=folder,
                 start_new_session=True,
             )
         finally:
@@ -68,6 +88,11 @@ class WorkerProcess:
         if code < 0:
             return f"its worker was killed by {signal.Signals(-code).name}"
         return f"its worker ended with code {code}"
+
+    def kill(self) -> None:
+        """Kill the process and all that it started; whoever waits for its answer learns that it died."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> None:
         """End the process and all that it started. Idempotent."""

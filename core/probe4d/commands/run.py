@@ -9,6 +9,7 @@ import click
 
 from probe4d.commands import suite_options
 from probe4d.commands.plan import data_licences
+from probe4d.commands.set_options import runner_options
 from probe4d.errors import Probe4dError
 
 
@@ -16,6 +17,8 @@ from probe4d.errors import Probe4dError
 @suite_options.suite_options
 @click.option("--runner", default="local", show_default=True, help="What carries out the units.")
 @click.option("--workers", type=click.IntRange(min=1), help="Units at once, for runners that take it.")
+@click.option("--scheduler", metavar="ADDRESS", help="Address of a cluster that is there, for runners that take it.")
+@click.option("--runner-set", "runner_settings", multiple=True, metavar="NAME=VALUE", help="Another option of the runner.")
 @click.option("--part", metavar="I/N", help="Carry out this fixed part of the plan only, as 1/4.")
 @click.option("--partial", is_flag=True, help="Run what can run when something is missing.")
 @click.option("--dry-run", is_flag=True, help="Plan and check only.")
@@ -25,6 +28,8 @@ from probe4d.errors import Probe4dError
 def command(
     runner: str,
     workers: int | None,
+    scheduler: str | None,
+    runner_settings: tuple[str, ...],
     part: str | None,
     partial: bool,
     dry_run: bool,
@@ -54,7 +59,7 @@ def command(
     if dry_run:
         click.echo(f"{len(share_of(plan, chosen))} of {len(plan.units)} units to do.", err=True)
         return
-    made = make_runner(runner, workers)
+    made = make_runner(runner, workers, runner_options(scheduler, runner_settings))
     with progress(len(share_of(plan, chosen)), display) as shown:
         result = run_plan(plan, made, suite_text=text, part=chosen, on_start=shown.start, on_outcome=shown.end)
     whole = result.status == "success" or (part is None and result.status == "failed")

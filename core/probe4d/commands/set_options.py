@@ -8,7 +8,7 @@ from typing import Any
 
 from probe4d.errors import UsageError
 
-__all__ = ["put", "toml_value"]
+__all__ = ["put", "runner_options", "toml_value"]
 
 
 def put(tables: dict[str, Any], path: Sequence[str], text: str, setting: str) -> None:
@@ -26,6 +26,21 @@ def put(tables: dict[str, Any], path: Sequence[str], text: str, setting: str) ->
         if not isinstance(tables, dict):
             raise UsageError(f"--set: {setting!r} sets a part of {part!r}, which has a value. Drop one of the two.")
     tables[key] = toml_value(text)
+
+
+def runner_options(scheduler: str | None, settings: Sequence[str]) -> dict[str, Any]:
+    """Return a runner's options: `--runner-set timeout=60 --runner-set ask.extract.GPU=1` and `--scheduler`.
+
+    Raises:
+        UsageError: a setting has no value.
+    """
+    options: dict[str, Any] = {} if scheduler is None else {"scheduler": scheduler}
+    for setting in settings:
+        name, sign, text = setting.partition("=")
+        if not sign or not all(name.split(".")):
+            raise UsageError(f"--runner-set: expected NAME=VALUE, got {setting!r}.")
+        put(options, name.split("."), text, setting)
+    return options
 
 
 def toml_value(text: str) -> Any:
