@@ -53,8 +53,7 @@ def status_text(found: Any) -> str:
     lines = [f"suite {found.suite}: {found.done} of {found.units} units done", table(rows), ""]
     unfinished = [one for one in found.sets if one.shards_done < one.shards]
     lines += [
-        f"{one.what}: {one.shards_done}/{one.shards} shards, {size_text(one.bytes_done)} of {size_text(one.bytes)}"
-        for one in unfinished
+        f"{one.what}: {one.shards_done}/{one.shards} shards, {size_text(one.bytes_done)} there" for one in unfinished
     ]
     lines.append(f"to write: {size_text(found.bytes_left)} in {found.store}")
     if found.done < found.units:
