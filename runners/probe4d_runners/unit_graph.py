@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from probe4d.contracts import Outcome, Unit
 from probe4d.errors import UsageError, did_you_mean
@@ -37,6 +37,10 @@ class UnitGraph:
     def needed_by(self, unit_id: str) -> Sequence[str]:
         """Return the units that need this one."""
         return self._needed_by[unit_id]
+
+    def waits_for(self, unit_id: str) -> Set[str]:
+        """Return the needs of a unit that have not ended."""
+        return self._waiting.get(unit_id, set())
 
     def settle(self, outcome: Outcome) -> Iterator[Outcome]:
         """Yield the outcome, after it what it bars as `skipped`, and make ready what it frees.

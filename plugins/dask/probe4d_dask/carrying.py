@@ -108,7 +108,7 @@ class Carrying:
                 yield from self._note_start(**news)
                 continue
             job, future = news
-            if job.future is future and self.flying.get(job.unit.id) is job:
+            if job.future is future and job.unit.id in self.flying:
                 done.append((job, future))
         yield from self._ended(done)
         if self.client.status != "running":  # even if it comes back, it has forgotten what was sent to it

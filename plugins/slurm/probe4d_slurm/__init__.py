@@ -1,0 +1,1 @@
+"""The runner of probe4d for Slurm."""

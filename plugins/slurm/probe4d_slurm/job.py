@@ -1,0 +1,71 @@
+"""What one job of an array does: its part of the units, noted line by line as they begin and end."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from submitit.helpers import DelayedSubmission
+
+from probe4d.contracts import Unit
+from probe4d_runners.local import LocalRunner
+
+__all__ = ["Job", "lines_of"]
+
+
+class Job:
+    """Carries out units one at a time in a worker process; pickled into the job by submitit.
+
+    Args:
+        ledger: file that takes a line of JSON for each begin (`{"began": id}`) and each outcome.
+        retries, timeout: of a unit within the job.
+    """
+
+    def __init__(self, units: Sequence[Unit], ledger: str, retries: int, timeout: float | None) -> None:
+        self.units, self.ledger = tuple(units), ledger
+        self.retries, self.timeout = retries, timeout
+
+    def __call__(self) -> int:
+        """Carry out what is not done, and return how many units had an outcome."""
+        done = {line["unit"] for line in lines_of(Path(self.ledger)) if line.get("status") == "ok"}
+        left = {unit.id for unit in self.units} - done
+        units = [
+            attrs.evolve(unit, needs=tuple(need for need in unit.needs if need in left))
+            for unit in self.units
+            if unit.id in left
+        ]
+        worker = f"{socket.gethostname()} {os.environ.get('SLURM_JOB_ID', os.getpid())}"
+        with Path(self.ledger).open("a", encoding="utf-8") as file:
+
+            def note(line: dict[str, Any]) -> None:
+                file.write(f"{json.dumps(line)}\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+            note({})  # a line that a killed job began ends here
+            runner = LocalRunner(workers=1, retries=self.retries, timeout=self.timeout)
+            for outcome in runner.run(units, on_start=lambda unit: note({"began": unit})):
+                note(attrs.asdict(attrs.evolve(outcome, worker=worker)))
+        return len(units)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Return what to queue again when the job is preempted or its time is over: the same, for the ledger knows."""
+        return DelayedSubmission(self)
+
+
+def lines_of(ledger: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a ledger; a part of one, of a job that was killed, is left out."""
+    if not ledger.exists():
+        return []
+    found = []
+    for line in ledger.read_text(encoding="utf-8").split("\n")[:-1]:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue  # the line of a killed job, ended by the next one
+    return [line for line in found if line]
