@@ -56,7 +56,7 @@ class Simulated:
 
 @frozen(kw_only=True)
 class Seconds:
-    """Seconds of processor time: planning, then submitting and collecting, alone and as one of ten parts, and status."""
+    """Processor seconds: planning, then submitting and collecting, alone and as one of ten parts, and status."""
 
     units: int
     plan: float
