@@ -18,7 +18,7 @@ from probe4d.errors import Probe4dError
 @click.option("--runner", default="local", show_default=True, help="What carries out the units.")
 @click.option("--workers", type=click.IntRange(min=1), help="Units at once, for runners that take it.")
 @click.option("--scheduler", metavar="ADDRESS", help="Address of a cluster that is there, for runners that take it.")
-@click.option("--runner-set", "runner_settings", multiple=True, metavar="NAME=VALUE", help="Another option of the runner.")
+@click.option("--runner-set", "runner_settings", multiple=True, metavar="NAME=VALUE", help="An option of the runner.")
 @click.option("--part", metavar="I/N", help="Carry out this fixed part of the plan only, as 1/4.")
 @click.option("--partial", is_flag=True, help="Run what can run when something is missing.")
 @click.option("--dry-run", is_flag=True, help="Plan and check only.")
