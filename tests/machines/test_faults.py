@@ -148,7 +148,7 @@ def test_a_stopped_worker_that_outlives_its_scheduler_comes_back_too_late_to_har
     (worker,) = toys.workers_of(run.pid)
     os.kill(worker, signal.SIGSTOP)
     run.kill()
-    run.communicate()
+    run.wait()  # not `communicate`: the stopped worker holds the pipes open
     assert toy.run(workers=2)[0] == 0
     before = toy.results()
     os.kill(worker, signal.SIGCONT)
@@ -158,6 +158,7 @@ def test_a_stopped_worker_that_outlives_its_scheduler_comes_back_too_late_to_har
         time.sleep(0.05)
     else:
         pytest.fail("the late worker lives on")
+    run.communicate()
     assert toy.run()[0] == 0  # sweeps what the late one may have left half-written
     assert toy.results() == before
     left = [item for item in toy.orphans() if "being written" not in item]
