@@ -113,7 +113,7 @@ def select(suite: Suite, registry: Registry, backbones: Sequence[str | Mapping[s
 def _backbones(wanted: Iterable[str | Mapping[str, Any]], registry: Registry) -> tuple[Backbone, ...]:
     found: dict[str, Backbone] = {}
     for item in wanted:
-        stated = {"name": item} if isinstance(item, str) else dict(item)
+        stated: dict[str, Any] = {"name": item} if isinstance(item, str) else dict(item)
         entry = registry.find("backbones", stated.pop("name"))
         label = stated.pop("label", entry.spec.name)
         if label in found:

@@ -65,7 +65,8 @@ class StoredSet:
         shapes: dict[str, Any] = {}
         for kind in self.kinds:
             shapes |= load_target(TARGET_SHAPES)(kind, self.clips.sampling, self.target_settings)
-        return describe_set(self.address, self.clips.ids, dict(self.row_shapes), shapes)
+        layers: dict[Layer | str, Sequence[int]] = {**self.row_shapes}
+        return describe_set(self.address, self.clips.ids, layers, shapes)
 
 
 def feature_set(backbone: Backbone, clips: Clips, layers: Iterable[Layer], dtype: str, batch: int) -> StoredSet:
