@@ -65,7 +65,7 @@ class StoredSet:
         shapes: dict[str, Any] = {}
         for kind in self.kinds:
             shapes |= load_target(TARGET_SHAPES)(kind, self.clips.sampling, self.target_settings)
-        layers: dict[Layer | str, Sequence[int]] = {**self.row_shapes}
+        layers: Mapping[Any, Sequence[int]] = self.row_shapes  # by the name that the store gives a layer
         return describe_set(self.address, self.clips.ids, layers, shapes)
 
 
