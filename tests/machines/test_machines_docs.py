@@ -26,7 +26,7 @@ def test_every_command_line_of_the_page_is_one_of_ours(page):
     for name, *words in lines:
         command = root.get_command(click.Context(root), name)
         assert command is not None
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word for word in words if word.startswith("-")} <= known
 
 
@@ -36,7 +36,12 @@ def test_every_option_that_the_page_speaks_of_is_there(page):
         command = root.get_command(click.Context(root), name)
         assert command is not None
         parts = [command, *getattr(command, "commands", {}).values()]
-        known |= {option for part in parts for parameter in part.params for option in parameter.opts}
+        known |= {
+            option
+            for part in parts
+            for parameter in part.params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) <= known
 
 
