@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("distributed", reason="needs distributed: pip install 'probe4d[dask]'")
 
+from distributed import Client
+
 from probe4d.contracts import Unit
 from probe4d.errors import Probe4dError, UsageError
 from probe4d.testing import parametrize_with_checks
@@ -134,6 +136,19 @@ def test_a_unit_that_kills_dask_workers_is_set_aside_while_the_rest_finishes(uni
     assert outcomes["bad"].status == "failed"
     assert outcomes["bad"].error == "its Dask worker died (tried 2 times)"
     assert {outcome.status for name, outcome in outcomes.items() if name != "bad"} == {"ok"}
+
+
+def test_a_result_that_its_worker_took_along_is_made_again_and_costs_no_try(cluster, unit, monkeypatch):
+    gather, calls = Client.gather, []
+
+    def lossy(client, futures, **options):
+        calls.append(futures)
+        answers = gather(client, futures, **options)
+        return dict.fromkeys(answers) if len(calls) == 1 else answers  # None: as `errors="skip"` gives it
+
+    monkeypatch.setattr(Client, "gather", lossy)
+    outcome = run([unit("a")], scheduler=cluster, retries=0)["a"]
+    assert (outcome.status, outcome.value, outcome.attempts) == ("ok", 2, 1)
 
 
 def test_a_worker_stopped_for_longer_than_the_limit_is_replaced(unit, tmp_path):

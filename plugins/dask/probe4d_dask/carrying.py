@@ -154,6 +154,7 @@ class Carrying:
             elif future.status == "error":
                 yield from self._raised(job, future.exception())
             elif self.client.status == "running":
+                job.starts -= 1  # it did its work: what took the result along is not its doing
                 yield from self._lost(job, "its Dask worker died with the result")
 
     def _gathered(self, finished: list[_Job]) -> dict[str, Any]:
@@ -163,7 +164,7 @@ class Carrying:
             return {}
         with contextlib.suppress(CancelledError):
             gathered: dict[str, Any] = self.client.gather(futures, errors="skip")
-            return gathered
+            return {name: answer for name, answer in gathered.items() if answer is not None}
         return {}
 
     def _answered(self, job: _Job, answer: dict[str, Any]) -> Iterator[Outcome]:
