@@ -92,8 +92,9 @@ def _schema(name: str) -> str:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; a folder that is not there is a slip of the pen, and is not made."""
     try:
+        path.parent.stat()
         write_text(path, text)
     except OSError as error:
         raise click.UsageError(f"--per-sample {path}: expected a file that can be written, got: {error}.") from error
