@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: demo test test-all bench samples install lint types clean
 
 # First a real tracker's output on a real video, from the motmetrics package (ids of the two files are unrelated),
-# then the main job: three backbones, none of them trained, on five tasks. The same command again goes on or is done.
+# then the main job: patch colours, a small 4DS with random weights and with trained ones, on five tasks. The same command again goes on or is done.
 MOT = $$($(BIN)/python -c "import importlib.util as u; print(u.find_spec('motmetrics').submodule_search_locations[0])")
 demo: install
 	$(BIN)/probe4d score boxes --format mot --match first-overlap \
