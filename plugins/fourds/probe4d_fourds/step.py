@@ -24,6 +24,7 @@ from probe4d_fourds.objective import Mae, mae_table
 from probe4d_runners.jax import gather
 from probe4d_runners.jax import mesh as meshes
 from probe4d_runners.jax.optimizer import apply_updates, learning_rate, make_optimizer
+from probe4d_runners.jax.state import abstract, in_parts, state_shardings
 from probe4d_vit.init import init_table
 from probe4d_vit.table import leaves, map_table
 
@@ -84,7 +85,8 @@ class TrainStep:
             decayed=map_table(lambda param: param.decay, self.table),
             clip_norm=recipe.clip_norm,
         )
-        self.state_shardings = self._state_shardings()
+        shapes = map_table(lambda param: jax.ShapeDtypeStruct(param.shape, jnp.float32), self.table)
+        self.state_shardings = state_shardings(mesh, self.specs, self.optimizer, shapes)
         self.batch_sharding = NamedSharding(mesh, P(meshes.BATCH))
         self._loss = self._sharded_loss()
 
@@ -95,12 +97,7 @@ class TrainStep:
 
     def abstract_state(self) -> Any:
         """Return shapes, dtypes and shardings of the state; nothing is allocated."""
-        shapes = jax.eval_shape(self._fresh, jax.random.key(0))
-        return jax.tree.map(
-            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            shapes,
-            self.state_shardings,
-        )
+        return abstract(jax.eval_shape(self._fresh, jax.random.key(0)), self.state_shardings)
 
     def init(self, seed: int) -> State:
         """Return the state before the first step, each device holding its own part only."""
@@ -156,7 +153,9 @@ class TrainStep:
             return jax.tree.map(jnp.add, total, self._with_gradient(params, *part)), None
 
         zeros = jax.tree.map(jnp.zeros_like, params)
-        total, _ = lax.scan(add, (jnp.zeros(()), zeros), (self._in_parts(video), self._in_parts(kept)))
+        total, _ = lax.scan(
+            add, (jnp.zeros(()), zeros), (in_parts(video, parts, self.mesh), in_parts(kept, parts, self.mesh))
+        )
         mean: tuple[Array, Any] = jax.tree.map(lambda value: value / parts, total)
         return mean
 
@@ -164,13 +163,6 @@ class TrainStep:
         loss, gradients = jax.value_and_grad(lambda p: self._loss(p, video, kept).mean())(params)
         constrain = jax.tree.map(lax.with_sharding_constraint, gradients, self.state_shardings["params"])
         return loss, constrain
-
-    def _in_parts(self, batch: Array) -> Array:
-        """Return `(parts, b / parts, …)`; every part has examples of every device, so nothing moves."""
-        parts, shards = self.recipe.accumulate, self.shards
-        cut = batch.reshape(shards, parts, -1, *batch.shape[1:])
-        whole = jnp.swapaxes(cut, 0, 1).reshape(parts, -1, *batch.shape[1:])
-        return lax.with_sharding_constraint(whole, NamedSharding(self.mesh, P(None, meshes.BATCH)))
 
     def _sharded_loss(self) -> Callable[..., Array]:
         """Return `(params, video, kept) -> (shards,)` mean losses, computed where the examples are."""
@@ -212,19 +204,6 @@ class TrainStep:
     def _fresh(self, key: Array) -> State:
         params = init_table(key, self.table)
         return {"step": jnp.zeros((), jnp.int32), "params": params, "optimizer": self.optimizer.init(params)}
-
-    def _state_shardings(self) -> Any:
-        params = meshes.shardings(self.mesh, self.specs)
-        replicated = NamedSharding(self.mesh, P())
-        shapes = map_table(lambda param: jax.ShapeDtypeStruct(param.shape, jnp.float32), self.table)
-        optimizer = optax.tree_map_params(
-            self.optimizer,
-            lambda _, sharding: sharding,
-            jax.eval_shape(self.optimizer.init, shapes),
-            params,
-            transform_non_params=lambda _: replicated,
-        )
-        return {"step": replicated, "params": params, "optimizer": optimizer}
 
     def split_parameters(self) -> tuple[dict[str, P], dict[str, tuple[int, ...]]]:
         """Return how each parameter is split and its shape, by name."""

@@ -24,6 +24,7 @@ from probe4d.contracts import Array, Arrays, Layer, Readout, TrainableBackbone
 from probe4d.errors import UsageError
 from probe4d_runners.jax import mesh as meshes
 from probe4d_runners.jax.optimizer import apply_updates, learning_rate, make_optimizer
+from probe4d_runners.jax.state import abstract, in_parts, state_shardings
 from probe4d_runners.protocols import FinetuneProtocol
 
 __all__ = ["FinetuneStep", "as_video", "first_params"]
@@ -94,11 +95,7 @@ class FinetuneStep:
 
     def abstract_state(self) -> Any:
         """Return shapes, dtypes and shardings of the state; nothing is allocated."""
-        return jax.tree.map(
-            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            self._shapes,
-            self.state_shardings,
-        )
+        return abstract(self._shapes, self.state_shardings)
 
     def compiled(self) -> Callable[..., tuple[State, Any]]:
         """Return `(state, video, targets, rate, decay) -> (state, loss)`; the state that goes in is used up."""
@@ -156,7 +153,8 @@ class FinetuneStep:
             return jax.tree.map(jnp.add, total, jax.value_and_grad(of_part)(params, *part)), None
 
         zeros = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
-        total: tuple[Any, Any] = lax.scan(add, zeros, jax.tree.map(self._in_parts, (video, dict(targets))))[0]
+        split = partial(in_parts, parts=self.protocol.accumulate, mesh=self.mesh)
+        total: tuple[Any, Any] = lax.scan(add, zeros, jax.tree.map(split, (video, dict(targets))))[0]
         return total
 
     def _loss(self, params: Any, video: Any, targets: Mapping[str, Any]) -> Any:
@@ -191,14 +189,10 @@ class FinetuneStep:
         return _Trees(specs=specs, decayed=decayed)
 
     def _shardings(self) -> Any:
-        params, same = meshes.shardings(self.mesh, self._trees.specs), NamedSharding(self.mesh, P())
         optimizer = self._optimizer(0.0)
         states = jax.eval_shape(optimizer.init, self._params)
         self._shapes = {"step": jax.ShapeDtypeStruct((), jnp.int32), "params": self._params, "optimizer": states}
-        placed = optax.tree_map_params(
-            optimizer, lambda _, sharding: sharding, states, params, transform_non_params=lambda _: same
-        )
-        return {"step": same, "params": params, "optimizer": placed}
+        return state_shardings(self.mesh, self._trees.specs, optimizer, self._params)
 
     def _check_parts(self, count: int) -> None:
         shards, parts = meshes.batch_shards(self.mesh), self.protocol.accumulate
@@ -211,14 +205,6 @@ class FinetuneStep:
             raise UsageError(
                 f"accumulate: expected a readout with sums, weights and combine, got {self.readout!r}. Set it to 1."
             )
-
-    def _in_parts(self, batch: Any) -> Any:
-        """Return `(parts, b / parts, …)`; every part has examples of every device, so nothing moves."""
-        parts = self.protocol.accumulate
-        shards = meshes.batch_shards(self.mesh)
-        cut = jnp.swapaxes(batch.reshape(shards, parts, -1, *batch.shape[1:]), 0, 1)
-        whole = cut.reshape(parts, -1, *batch.shape[1:])
-        return lax.with_sharding_constraint(whole, NamedSharding(self.mesh, P(None, meshes.BATCH)))
 
 
 def first_params(backbone: TrainableBackbone, layer: Layer, seed: int) -> Any:
