@@ -120,21 +120,21 @@ FAULTS = {
 
 @pytest.fixture
 def toys(tmp_path, monkeypatch):
-    (tmp_path / "runner_toys.py").write_text(TOYS)
+    (tmp_path / "faulty_runners.py").write_text(TOYS)
     monkeypatch.syspath_prepend(tmp_path)
 
 
 def test_a_sound_runner_passes_everything(toys):
-    results = check_runner(RunnerSpec(name="toy", target="runner_toys:Sound"))
+    results = check_runner(RunnerSpec(name="toy", target="faulty_runners:Sound"))
     assert {result.name: result.reason for result in results if result.status != "passed"} == {}
     assert len(results) == 10
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_fails_the_checks_that_name_it_and_no_other(fault, toys, failed):
-    assert failed(check_runner(RunnerSpec(name="toy", target=f"runner_toys:{fault}"))) == FAULTS[fault]
+    assert failed(check_runner(RunnerSpec(name="toy", target=f"faulty_runners:{fault}"))) == FAULTS[fault]
 
 
 def test_a_runner_that_dies_with_a_unit_does_not_take_the_checks_down(toys):
-    results = check_runner(RunnerSpec(name="toy", target="runner_toys:InProcess"))
+    results = check_runner(RunnerSpec(name="toy", target="faulty_runners:InProcess"))
     assert results[-1].reason.startswith("the calling process ended with code 86")
