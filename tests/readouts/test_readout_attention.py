@@ -90,7 +90,7 @@ def test_auto_takes_the_cheaper_way(make, start):
     for kind, projects in (("labels", False), ("points", True)):
         readout, _, batch = make(kind)
         program = str(jax.make_jaxpr(readout.apply)(start(kind), features, batch))
-        assert ("custom_vjp_call" in program) == projects  # 1 query of 2 heads and 6 of 2, for width 8
+        assert ("name=tiled_attention" in program) == projects  # 1 query of 2 heads and 6 of 2, for width 8
 
 
 @pytest.mark.parametrize("kind", ["labels", "points"])

@@ -186,3 +186,22 @@ def test_embeddings_start_as_wide_as_they_are_told(start):
         params = start("depth", width=64, embedding_std=std)
         assert float(np.std(params["temporal"]["embedding"])) == pytest.approx(std, rel=0.4)
         assert float(np.std(params["query"]["embedding"])) == pytest.approx(std, rel=0.2)
+
+
+@pytest.mark.parametrize(("kind", "output"), [("points", "position"), ("boxes", None)])
+def test_who_predicts_ways_starts_at_the_query_in_every_frame(start, make, kind, output):
+    readout, features, batch = make(kind, output_start="targets", predicts="way")
+    params = start(kind, output_start="targets", predicts="way")
+    out = readout.apply(params, features, batch)
+    place = np.asarray(out[output] if output else out)
+    if kind == "points":
+        size = np.asarray(batch["frame_size"], np.float32)[:, None]
+        query = (np.asarray(batch["query_points"])[..., 1:] / size)[..., ::-1]
+    else:
+        query = np.asarray(batch["boxes"])[:, :, 0]
+    real = np.asarray(batch["mask"], bool)
+    want = np.broadcast_to(query[:, :, None], place.shape)
+    np.testing.assert_allclose(place[real], want[real], atol=1e-6)
+    moved = {**params, "out": {**params["out"], "bias": params["out"]["bias"] + 2.0}}  # may leave the frame
+    out = readout.apply(moved, features, batch)
+    np.testing.assert_allclose(np.asarray(out[output] if output else out)[real], want[real] + 2.0, atol=1e-5)

@@ -9,11 +9,15 @@ import numpy as np
 
 from probe4d.errors import UsageError
 
+__all__ = ["Array", "Pixels", "check_layers", "check_video", "load", "patch_colours", "patch_positions"]
+
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+
+BANDS = 4  # of a patch's place: from half a turn over the frame to four
 
 
 class Pixels:
-    """Mean colours of the cells of each patch, frame by frame, in [-1, 1]."""
+    """Mean colours of the cells of each patch, frame by frame, in [-1, 1], and the patch's place."""
 
     def __init__(self, patch: int = 16, cells: int = 4) -> None:
         if patch < 1 or cells < 1 or patch % cells:
@@ -21,26 +25,58 @@ class Pixels:
         self.patch, self.cells = patch, cells
 
     def encode(self, video: Array, layers: Sequence[float]) -> tuple[Array, ...]:
-        """Return `(b, t, h/patch · w/patch, 3 · cells²)` float32, the same for each layer.
+        """Return `(b, t, h/patch · w/patch, 3 · cells² + 16)` float32, the same for each layer.
 
         Args:
             video: `(b, t, h, w, 3)` in [0, 1].
             layers: 1 or a share of the depth; there is one.
         """
-        for layer in layers:
-            if isinstance(layer, bool) or not 0 < layer <= 1:
-                raise UsageError(f"layer: expected 1 block or a share of the depth in (0, 1], got {layer!r}.")
-        video = np.asarray(video, np.float32)
-        if video.ndim != 5 or video.shape[-1] != 3 or any(size % self.patch for size in video.shape[2:4]):
-            raise UsageError(
-                f"video: expected shape (b, t, h, w, 3), h and w multiples of {self.patch}, got {video.shape}."
-            )
-        b, t, h, w, c = video.shape
-        rows, columns, cell = h // self.patch, w // self.patch, self.patch // self.cells
-        split = video.reshape(b, t, rows, self.cells, cell, columns, self.cells, cell, c)
-        colours = split.mean(axis=(4, 7), dtype=np.float32)  # (b, t, rows, cells, columns, cells, 3)
-        features = colours.transpose(0, 1, 2, 4, 3, 5, 6).reshape(b, t, rows * columns, -1) * 2 - 1
+        check_layers(layers)
+        video = check_video(video, self.patch)
+        colours = patch_colours(video, self.patch, self.cells)
+        places = patch_positions(video.shape[2] // self.patch, video.shape[3] // self.patch)
+        features = np.concatenate([colours, np.broadcast_to(places, (*colours.shape[:3], places.shape[-1]))], axis=-1)
         return tuple(features for _ in layers)
+
+
+def check_layers(layers: Sequence[float]) -> None:
+    """Raise UsageError unless each layer is 1 or a share of the depth."""
+    for layer in layers:
+        if isinstance(layer, bool) or not 0 < layer <= 1:
+            raise UsageError(f"layer: expected 1 block or a share of the depth in (0, 1], got {layer!r}.")
+
+
+def check_video(video: Array, patch: int) -> Array:
+    """Return a video `(b, t, h, w, 3)` as float32; raise UsageError unless patches tile its frames."""
+    video = np.asarray(video, np.float32)
+    if video.ndim != 5 or video.shape[-1] != 3 or any(size % patch for size in video.shape[2:4]):
+        raise UsageError(f"video: expected shape (b, t, h, w, 3), h and w multiples of {patch}, got {video.shape}.")
+    return video
+
+
+def patch_colours(video: Array, patch: int, cells: int) -> Array:
+    """Return `(b, t, k, 3 · cells²)`: the mean colour in [-1, 1] of each cell of each patch."""
+    return patch_means(video, patch, cells) * 2 - 1
+
+
+def patch_means(maps: Array, patch: int, cells: int) -> Array:
+    """Return `(b, t, k, c · cells²)`: the mean of each cell of each patch of maps `(b, t, h, w, c)`."""
+    b, t, h, w, c = maps.shape
+    rows, columns, cell = h // patch, w // patch, patch // cells
+    split = maps.reshape(b, t, rows, cells, cell, columns, cells, cell, c)
+    means: Array = split.mean(axis=(4, 7), dtype=np.float32)  # (b, t, rows, cells, columns, cells, c)
+    return means.transpose(0, 1, 2, 4, 3, 5, 6).reshape(b, t, rows * columns, -1)
+
+
+def patch_positions(rows: int, columns: int) -> Array:
+    """Return `(rows · columns, 16)` float32: sines and cosines of where each patch's centre is in the frame.
+
+    A readout that is asked about a place could not find it otherwise: attention knows no order of tokens.
+    """
+    y, x = ((np.arange(count, dtype=np.float32) + 0.5) / count for count in (rows, columns))
+    centres = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
+    angles = (centres[:, :, None] * (np.pi * 2.0 ** np.arange(BANDS))).reshape(len(centres), -1)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
 
 
 def load(weights: str | None = None, seed: int = 0, patch: int = 16, cells: int = 4) -> Pixels:

@@ -1,4 +1,4 @@
-"""What this plugin provides: 4DS in every size, with weights and without, and patch colours."""
+"""What this plugin provides: 4DS in every size, with weights and without, patch colours and optical flow."""
 
 from __future__ import annotations
 
@@ -60,13 +60,14 @@ PROBE4D_CONFORMANCE = {
 
 @hookimpl
 def probe4d_backbones() -> Iterator[BackboneSpec]:
-    """Return every size twice, needing weights and random, then the distilled B and the pixels."""
+    """Return every size twice, needing weights and random, then the distilled B, the pixels and the flow."""
     for variant in SIZES:
         yield _pretrained(variant, variant)
         yield _random(variant)
     yield _pretrained("4ds-b-dist-e", "4ds-b")
     yield from _image_twins()
     yield pixels()
+    yield flow()
 
 
 @hookimpl
@@ -161,12 +162,29 @@ def pixels() -> BackboneSpec:
     return BackboneSpec(
         name="pixels",
         target="probe4d_fourds.pixels:load",
-        summary="the colours of each 16 x 16 patch on a 4 x 4 grid: a floor, nothing is learned",
+        summary="the place of each 16 x 16 patch and its colours on a 4 x 4 grid: a floor, nothing is learned",
         tags=("image", "floor"),
         input=VideoInput(frames=16, height=224, width=224, resize="area"),
-        tokens=TokenGrid(time=16, space=196, channels=48),
+        tokens=TokenGrid(time=16, space=196, channels=64),
         params=0,
         depth=1,
         modality="image",
         trainable=False,
+    )
+
+
+def flow() -> BackboneSpec:
+    """Return the spec of the optical flow."""
+    return BackboneSpec(
+        name="flow",
+        target="probe4d_fourds.flow:load",
+        summary="colours, place and optical flow of each 8 x 8 patch: a yardstick for motion, nothing is learned",
+        tags=("video", "floor"),
+        input=VideoInput(frames=16, height=64, width=64, resize="area"),
+        tokens=TokenGrid(time=16, space=64, channels=44),
+        params=0,
+        depth=1,
+        trainable=False,
+        requires=("opencv-python-headless>=4.9",),
+        extra="probe4d[flow]",
     )

@@ -52,7 +52,8 @@ class BoxesReadout(CrossAttentionReadout):
         query = self._reorder(jnp.where(first, batch["boxes"][:, :, 0], 0.0))
         embedded = embed_coordinates(params["query_mlp"], query, config.bands, jnp.dtype(config.dtype))
         out = self.answer(params, features, embedded)
-        return self._reorder(out.reshape(*out.shape[:2], config.frames, 4))
+        out = out.reshape(*out.shape[:2], config.frames, 4)
+        return self._reorder(out if config.predicts == "place" else query[:, :, None] + out)
 
     def sums(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the mean error over the four coordinates, summed over the boxes present."""
@@ -63,7 +64,9 @@ class BoxesReadout(CrossAttentionReadout):
         return {"box": masked_sum(size.mean(-1), present)}
 
     def mean_output(self, batch: Mapping[str, Any]) -> Any:
-        """Return the mean box of each frame."""
+        """Return the mean box of each frame, or no way."""
+        if self.config.predicts == "way":
+            return jnp.zeros(4 * self.config.frames)
         present = self._masks(batch)[..., None]
         boxes = jnp.where(present, batch["boxes"], 0.0).sum((0, 1)) / jnp.maximum(present.sum((0, 1)), 1)  # (t, 4)
         return self._reorder(boxes).reshape(-1)

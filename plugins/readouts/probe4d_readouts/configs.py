@@ -139,6 +139,9 @@ class PointsConfig(TrunkConfig):
         visible_threshold: a point is visible where sigma(visible) * sigma(certainty) is above it.
             Source: released.
         raster: side in pixels of the square that tracks are decoded to. Source: TAP-Vid.
+        predicts: the outputs are a `place` in the frame, squashed into it, or the `way` there from the query, which
+            may leave it. Source: paper: place. A short training that predicts ways starts at points that stand still,
+            and need not learn first to repeat the query.
     """
 
     width: int = _count(1024)
@@ -156,6 +159,7 @@ class PointsConfig(TrunkConfig):
     certainty_radius: float = _real(6.0)
     visible_threshold: float = _real(0.5)
     raster: int = _count(256)
+    predicts: str = _choice("place", "way")
 
     @frames_per_query.validator
     def _check_tiles(self, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -205,6 +209,8 @@ class BoxesConfig(TrunkConfig):
         order: of the four coordinates in the query and the outputs; batches and decoded boxes are `yxyx`
             whatever it is. Source: DECIDE (ymin, xmin, ymax, xmax).
         loss: `l2` or `l1`, the mean over the coordinates. Source: DECIDE l2.
+        predicts: the outputs are the coordinates (`place`), or how far they are from the query's (`way`).
+            Source: paper: place; see `PointsConfig.predicts`.
     """
 
     width: int = _count(1024)
@@ -213,6 +219,7 @@ class BoxesConfig(TrunkConfig):
     query_mlp: int = _count(512)
     order: str = _choice("yxyx", "xyxy")
     loss: str = _choice("l2", "l1")
+    predicts: str = _choice("place", "way")
 
 
 def configure(cls: type[Config], where: str, options: Mapping[str, Any]) -> Config:

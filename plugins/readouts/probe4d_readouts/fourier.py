@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from probe4d_readouts.linear import project
 from probe4d_readouts.params import Leaf, dense
 
 __all__ = ["embed_coordinates", "embedder_table", "fourier_features"]
@@ -38,6 +39,5 @@ def embedder_table(coordinates: int, bands: int, width: int) -> dict[str, dict[s
 def embed_coordinates(params: Mapping[str, Any], coordinates: Any, bands: int, dtype: Any) -> Any:
     """Return `(…, width)` queries of `(…, d)` coordinates."""
     features = fourier_features(coordinates, bands).astype(dtype)
-    hidden = features @ params["hidden"]["kernel"].astype(dtype) + params["hidden"]["bias"].astype(dtype)
-    hidden = jax.nn.gelu(hidden, approximate=True)
-    return hidden @ params["out"]["kernel"].astype(dtype) + params["out"]["bias"].astype(dtype)
+    hidden = jax.nn.gelu(project(features, params["hidden"], dtype), approximate=True)
+    return project(hidden, params["out"], dtype)

@@ -26,7 +26,8 @@ class PointsReadout(CrossAttentionReadout):
     Batch: `query_points (b, n, 3)` = t, y, x and `tracks (b, n, t, 2)` = x, y in pixels of a frame that is
     `frame_size (b, 2)` = h, w (corner origin); `visible (b, n, t)`; `mask (b, n)`, the tracks that are
     real; optional `sample_mask (b,)`. Where `visible` or `mask` is off, tracks may hold anything.
-    Outputs: `position (b, n, t, 2)` = x, y in [0, 1], logits `visible` and `certainty (b, n, t)`.
+    Outputs: `position (b, n, t, 2)` = x, y in [0, 1] (by `predicts = "way"` not bounded), logits `visible` and
+    `certainty (b, n, t)`.
     """
 
     kind = "points"
@@ -56,7 +57,7 @@ class PointsReadout(CrossAttentionReadout):
         }
 
     def mean_output(self, batch: Mapping[str, Any]) -> Any:
-        """Return the picture's middle, and the logit of how many points are visible; nothing is certain yet."""
+        """Return no way or the frame's middle, and the logit of how many points are visible; nothing is certain."""
         real, visible = self._masks(batch)
         share = jnp.clip(visible.sum() / jnp.maximum(real.sum(), 1), 0.01, 0.99)
         zero = jnp.zeros((), jnp.float32)
@@ -83,7 +84,7 @@ class PointsReadout(CrossAttentionReadout):
         tiled = query[:, :, None] + params["tiles"]["embedding"].astype(dtype)  # (b, n, tiles, e)
         out = self.answer(params, features, tiled.reshape(b, n * config.tiles, -1))
         out = out.reshape(b, n, config.frames, 4)
-        return {"position": jax.nn.sigmoid(out[..., :2]), "visible": out[..., 2], "certainty": out[..., 3]}
+        return {"position": self._position(out[..., :2], batch), "visible": out[..., 2], "certainty": out[..., 3]}
 
     def sums(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return Huber over visible points, BCE of visibility over real ones, BCE of certainty over visible."""
@@ -139,10 +140,21 @@ class PointsReadout(CrossAttentionReadout):
             return huber(error, self.config.huber_delta)
         return huber(error[..., None], self.config.huber_delta).sum(-1)
 
+    def _position(self, out: Any, batch: Mapping[str, Any]) -> Any:
+        """Return x, y in [0, 1] of `(b, n, t, 2)` outputs."""
+        if self.config.predicts == "place":
+            return jax.nn.sigmoid(out)
+        _, yx = self._query(batch)
+        return yx[:, :, None, ::-1] + out
+
+    def _query(self, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return the queries' frames `(b, n, 1)` and places `(b, n, 2)` = y, x in [0, 1]; 0 for padding."""
+        points = jnp.where(batch["mask"][..., None], batch["query_points"], 0.0)
+        return points[..., :1], points[..., 1:] / _frame_size(batch)[:, None]
+
     def _coordinates(self, batch: Mapping[str, Any]) -> Any:
         """Return the query `(b, n, 2 or 3)` in [0, 1]; 0 for padding."""
-        points = jnp.where(batch["mask"][..., None], batch["query_points"], 0.0)
-        time, yx = points[..., :1], points[..., 1:] / _frame_size(batch)[:, None]
+        time, yx = self._query(batch)
         space = yx[..., ::-1] if self.config.query_order == "xy" else yx
         if not self.config.query_time:
             return space

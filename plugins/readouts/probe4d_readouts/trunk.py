@@ -13,6 +13,7 @@ from attrs import frozen
 
 from probe4d_readouts.attention import absorbed_attention, tiled_attention
 from probe4d_readouts.configs import TrunkConfig
+from probe4d_readouts.linear import project
 from probe4d_readouts.params import Leaf, dense, embedding, norm
 
 __all__ = ["Dims", "run_trunk", "trunk_table"]
@@ -80,7 +81,7 @@ def run_trunk(config: TrunkConfig, params: Mapping[str, Any], features: Any, que
     if queries is None:
         query = params["query"]["embedding"].astype(dtype)  # (q, h, d), of every clip
     else:
-        query = _project(queries.astype(dtype), params["query"], dtype)  # (b, q, h, d)
+        query = project(queries.astype(dtype), params["query"], dtype)  # (b, q, h, d)
     scaled = query * np.asarray((config.width // config.heads) ** -0.5, dtype)
     if _absorbs(config, query.shape[-3]):
         attended = absorbed_attention(params, scaled, features, _deviation(features, config.norm_eps)[..., 0], dtype)
@@ -107,18 +108,12 @@ def _layer_norm(x: Any, layer: Mapping[str, Any], eps: float) -> Any:
     return (x - x.mean(-1, keepdims=True)) / _deviation(x, eps) * layer["scale"] + layer["bias"]
 
 
-def _project(x: Any, layer: Mapping[str, Any], dtype: Any) -> Any:
-    """Return a linear layer from the last axis of `x` to the layer's outputs, one axis or two."""
-    out = jnp.tensordot(x, layer["kernel"].astype(dtype), axes=1)
-    return out + layer["bias"].astype(dtype) if "bias" in layer else out
-
-
 def _project_and_attend(config: TrunkConfig, params: Mapping[str, Any], query: Any, features: Any, dtype: Any) -> Any:
     """Return `(b, q, h, d)` by keys and values, the queries in tiles."""
     tokens = _layer_norm(features, params["norm"], config.norm_eps) + params["temporal"]["embedding"]
     tokens = tokens.astype(dtype)
     tokens = tokens.reshape(tokens.shape[0], -1, tokens.shape[-1])  # (b, n, c)
-    key, value = (_project(tokens, params[name], dtype).swapaxes(1, 2) for name in ("key", "value"))  # (b, h, n, d)
+    key, value = (project(tokens, params[name], dtype).swapaxes(1, 2) for name in ("key", "value"))  # (b, h, n, d)
     query = query[None] if query.ndim == 3 else query
     attended = tiled_attention(query.swapaxes(-3, -2), key, value, config.query_tile)
     return attended.swapaxes(1, 2)
@@ -129,14 +124,11 @@ def _tail(config: TrunkConfig, params: Mapping[str, Any], query: Any, attended: 
     query = query[None] if query.ndim == 3 else query
 
     def answer(query: Any, attended: Any) -> Any:
-        flat = attended.reshape(*attended.shape[:2], config.width)
-        kernel = params["attention_out"]["kernel"].reshape(config.width, config.width).astype(dtype)
-        token = query.reshape(*query.shape[:2], config.width) + flat @ kernel
-        token = token + params["attention_out"]["bias"].astype(dtype)
+        token = query.reshape(*query.shape[:2], config.width) + project(attended, params["attention_out"], dtype, 2)
         normed = _layer_norm(token, params["mlp_norm"], config.norm_eps).astype(dtype)
-        hidden = jax.nn.gelu(_project(normed, params["mlp_in"], dtype), approximate=True)
-        token = token + _project(hidden, params["mlp_out"], dtype)
-        return _project(token, params["out"], dtype).astype(jnp.float32)
+        hidden = jax.nn.gelu(project(normed, params["mlp_in"], dtype), approximate=True)
+        token = token + project(hidden, params["mlp_out"], dtype)
+        return project(token, params["out"], dtype).astype(jnp.float32)
 
     if attended.shape[1] <= config.query_tile:
         return answer(query, attended)

@@ -1,0 +1,107 @@
+"""Optical flow as features: what a readout can do with motion that nobody learned. numpy and OpenCV.
+
+A yardstick rather than a backbone. It tells a benchmark, or a readout, that cannot use motion from a backbone that
+carries none. Beside the patch colours and places of `pixels`, each token holds the motion since the frame before and
+the way that what it showed in the first frame has gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+
+from probe4d.errors import UsageError
+from probe4d_fourds.pixels import Array, check_layers, check_video, patch_colours, patch_means, patch_positions
+
+__all__ = ["Flow", "dense_flow", "followed", "load"]
+
+STEP_SCALE = 32.0  # of the motion between two frames, as a share of the frame: a frame in half a second is about 1
+WAY_SCALE = 8.0  # of the way since the first frame
+
+
+class Flow:
+    """Colours, place, motion since the frame before, and way since the first frame of each patch."""
+
+    def __init__(self, patch: int = 8, cells: int = 2) -> None:
+        if patch < 1 or cells < 1 or patch % cells:
+            raise UsageError(f"flow: expected a patch that divides into cells, got patch={patch}, cells={cells}.")
+        self.patch, self.cells = patch, cells
+
+    def encode(self, video: Array, layers: Sequence[float]) -> tuple[Array, ...]:
+        """Return `(b, t, h/patch · w/patch, 7 · cells² + 16)` float32, the same for each layer.
+
+        Args:
+            video: `(b, t, h, w, 3)` in [0, 1].
+            layers: 1 or a share of the depth; there is one.
+        """
+        check_layers(layers)
+        video = check_video(video, self.patch)
+        size = np.array(video.shape[3:1:-1], np.float32)  # w, h: flow is x, y
+        with _one_thread():
+            steps = np.stack([dense_flow(clip) for clip in video])
+            ways = np.stack([followed(clip) for clip in steps])
+        motion = np.concatenate([steps / size * STEP_SCALE, ways / size * WAY_SCALE], axis=-1)
+        places = patch_positions(video.shape[2] // self.patch, video.shape[3] // self.patch)
+        colours = patch_colours(video, self.patch, self.cells)
+        moved = patch_means(motion, self.patch, self.cells)
+        placed = np.broadcast_to(places, (*colours.shape[:3], places.shape[-1]))
+        features = np.concatenate([colours, placed, moved], axis=-1)
+        return tuple(features for _ in layers)
+
+
+def dense_flow(clip: Array) -> Array:
+    """Return `(t, h, w, 2)` float32 x, y in pixels: the way of each pixel of the frame before; 0 for the first.
+
+    Dense Inverse Search at full resolution (Kroeger et al. 2016; OpenCV's implementation, "medium").
+
+    Args:
+        clip: `(t, h, w, 3)` float32 in [0, 1].
+    """
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in np.round(clip * 255).astype(np.uint8)]
+    flow = np.zeros((*clip.shape[:3], 2), np.float32)
+    for index in range(1, len(grey)):
+        flow[index] = search.calc(grey[index - 1], grey[index], flow[index])  # the search starts at no motion
+    return flow
+
+
+def followed(steps: Array) -> Array:
+    """Return `(t, h, w, 2)`: how far each pixel of the first frame has gone by each frame, in pixels.
+
+    Steps are added where the pixel has got to; whoever is hidden goes with what hides it.
+    """
+    height, width = steps.shape[1:3]
+    start = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)  # x, y
+    ways = np.zeros_like(steps)
+    for index in range(1, len(steps)):
+        x, y = np.moveaxis(start + ways[index - 1], -1, 0)
+        step = cv2.remap(steps[index], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        ways[index] = ways[index - 1] + step
+    return ways
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Search in one thread: OpenCV cuts the frame by their number, and flow crosses no cut."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def load(weights: str | None = None, seed: int = 0, patch: int = 8, cells: int = 2) -> Flow:
+    """Return the backbone; `seed` makes no difference to it.
+
+    Raises:
+        UsageError: it has no weights.
+    """
+    del seed
+    if weights is not None:
+        raise UsageError(f"flow: expected no weights, got {weights!r}. It learns nothing.")
+    return Flow(patch, cells)
