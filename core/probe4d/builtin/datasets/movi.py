@@ -28,7 +28,7 @@ DATASETS = (
     DatasetSpec(
         name="panning_movi_e",
         summary="Kubric MOVi-E with a camera that also pans: 97,500 training videos.",
-        access="no login; gs://kubric-public/tfds (pip install gcsfs), about 34 MB a video at 256x256",
+        access="rendered by Kubric's scripts; shards perhaps in gs://kubric-public/tfds (not verified)",
         options={"builder": "panning_movi_e"},
         published={"train": 97_500, "validation": 2500},
         **SHARED,

@@ -27,14 +27,14 @@ DATASETS = (
     DatasetSpec(
         name="tapvid_rgb_stacking",
         summary="TAP-Vid-RGB-Stacking: exact point tracks on 50 videos of simulated robots.",
-        licence="CC-BY-4.0",
+        licence="CC-BY-4.0 (annotations and videos)",
         access="no login; https://storage.googleapis.com/dm-tapnet/tapvid_rgb_stacking.zip",
         options={"subset": "rgb_stacking"},
         **SHARED,
     ),
     DatasetSpec(
         name="tapvid_kinetics",
-        summary="TAP-Vid-Kinetics: annotated point tracks on about 1,150 YouTube videos, from pickles or the csv.",
+        summary="TAP-Vid-Kinetics: annotated point tracks on 1,189 YouTube videos, from pickles or the csv.",
         licence="CC-BY-4.0 (annotations); the videos' own, by their authors",
         access="tracks: https://storage.googleapis.com/dm-tapnet/tapvid_kinetics.zip; the videos of Kinetics-700",
         options={"subset": "kinetics"},
