@@ -188,6 +188,7 @@ def _start(plan: Plan, suite_text: str | None, part: Part | None) -> dict[str, A
     state = {
         "run_id": before.get("run_id", uuid.uuid4().hex[:12]),
         "suite": plan.suite.name,
+        "only": plan.only,
         "cells": [attrs.asdict(cell) for sweep in plan.sweeps for cell in sweep.cells],
         "blocked": [[cell.backbone, cell.task, cell.protocol] for cell in plan.blocked],
         "store": plan.root,

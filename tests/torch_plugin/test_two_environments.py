@@ -1,22 +1,18 @@
-"""Features are extracted where there is no jax, and probes trained on them where there is no torch."""
+"""One store, two virtual environments: the one without jax extracts, the one without torch probes, by one command."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
+import venv
 
 import pytest
 
 pytest.importorskip("torch", reason="needs torch: features are extracted with it")
 pytest.importorskip("jax", reason="needs jax: probes are trained with it")
 
-from attrs import asdict
-
-from probe4d.planning.plan import make_plan
-from probe4d.records import RunFolder
-from probe4d.suites import parse
+from selected_environment import without
 
 SUITE = """
 name = "bridge"
@@ -27,7 +23,7 @@ layers = [0.5, 1.0]
 [[backbones]]
 name = "torch-module"
 label = "tiny"
-options = {config = "CONFIG"}
+options = {config = "tiny.toml"}
 
 [clip]
 size = [32, 32]
@@ -62,50 +58,83 @@ norm = "norm"
 prefix = 1
 """
 
-# Carries out units in a process that has no such package, as an environment without it.
-CARRY_OUT = """
-import json, sys
-from probe4d.registry import load_target
-
-absent, lines = sys.argv[1].split(","), json.load(sys.stdin)
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in absent:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Absent())
-for unit in lines:
-    load_target(unit["target"])(**unit["arguments"])
-print("had", [name for name in ("jax", "torch") if name in sys.modules])
-"""
+COMMAND = ("-m", "probe4d", "run", "bridge.toml", "--store", "store", "-o", "run", "--workers", "1", "--no-report")
 
 
-def carry_out(units, absent):
-    done = subprocess.run(
-        [sys.executable, "-c", CARRY_OUT, absent],
-        input=json.dumps([asdict(unit) for unit in units]),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1]
-
-
-def test_a_cache_filled_without_jax_is_probed_without_torch(tmp_path):
+@pytest.fixture
+def folder(tmp_path):
     (tmp_path / "tiny.toml").write_text(CONFIG)
-    suite = parse(SUITE.replace("CONFIG", str(tmp_path / "tiny.toml")), "suite")
-    plan = make_plan(suite, RunFolder(tmp_path / "run"), store=str(tmp_path / "store"))
-    assert plan.problems == ()
-    (features,) = {stored.row_shapes["1.0"] for stored in plan.sets if stored.row_shapes}
-    assert features == (8, 16, 12)
-    extracts = [unit for unit in plan.units if unit.id.startswith("extract")]
-    rest = [unit for unit in plan.units if unit not in extracts]
-    (tmp_path / "tiny.toml").unlink()  # what it said is in the units
-    assert carry_out(extracts, "jax,jaxlib,flax,optax") == "had ['torch']"
-    assert carry_out(rest, "torch") == "had ['jax']"
-    cells = [plan.run.read_record(cell) for sweep in plan.sweeps for cell in sweep.cells]
-    assert [record.content["backbone"]["name"] for record in cells] == ["torch/torch-module"] * 2
-    assert all(record.content["backbone"]["weights"] == "random:0" for record in cells)
+    (tmp_path / "bridge.toml").write_text(SUITE)
+    return tmp_path
+
+
+def check_both(of_torch, of_jax, folder):
+    """Extract in one environment, then probe in the other; each is a function that runs its Python."""
+    assert of_torch("-c", "import jax").returncode
+    assert of_jax("-c", "import torch").returncode
+
+    # Where nothing is stored yet, the environment without torch cannot run the suite, and says why.
+    refused = of_jax(*COMMAND)
+    assert refused.returncode == 3
+    assert "torch/torch-module needs torch>=2.4" in refused.stderr
+    assert "got none of probe4d/playroom:train; none of probe4d/playroom:val" in refused.stderr
+    assert "--only extract" in refused.stderr
+
+    filled = of_torch(*COMMAND, "--only", "extract")
+    assert filled.returncode == 0, filled.stderr
+    assert "4 shards of 4 sets are stored" in filled.stdout
+    stored = sorted(entry.name for entry in (folder / "store").iterdir())
+
+    probed = of_jax(*COMMAND)
+    assert probed.returncode == 0, probed.stderr
+    said = [line for line in probed.stderr.splitlines() if line.startswith("features of another platform")]
+    assert len(said) == 2
+    assert all("libraries.torch" in line and "(here none)" in line for line in said)
+
+    records = [json.loads(file.read_text()) for file in sorted((folder / "run" / "cells").glob("*/record.json"))]
+    assert [record["cell"]["layer"] for record in records] == [0.5, 1.0]
+    for record in records:
+        assert record["backbone"]["weights"] == "random:0"
+        for split in ("train", "evaluate"):
+            data = record["data"][split]
+            assert data["features"] in stored
+            here, there = data["adopted"]["platform.libraries.torch"]
+            assert (here, there.partition(".")[0]) == (None, "2")
+            assert all(name.startswith("platform.libraries.") for name in data["adopted"])
+        assert "torch" not in record["environment"]["probe"]["packages"]
+
+
+def test_a_store_filled_without_jax_is_probed_without_torch(folder):
+    of_torch = without(folder / "of-torch", ["jax", "jaxlib", "flax", "optax", "orbax-checkpoint"])
+    of_jax = without(folder / "of-jax", ["torch"])
+    check_both(
+        lambda *line: of_torch.run(*line, cwd=folder),
+        lambda *line: of_jax.run(*line, cwd=folder),
+        folder,
+    )
+
+
+@pytest.mark.slow
+def test_two_environments_that_pip_made_share_a_store(folder, repository):
+    plugins = repository / "plugins"
+    of_torch = installed(folder / "of-torch", str(repository), f"{plugins / 'torch'}[torch]")
+    of_jax = installed(folder / "of-jax", f"{repository}[jax]", str(plugins / "torch"), str(plugins / "readouts"))
+    assert str(folder) in of_torch("-c", "import probe4d; print(probe4d.__file__)").stdout
+    check_both(of_torch, of_jax, folder)
+
+
+def installed(root, *packages):
+    """Return what runs the Python of a virtual environment that pip installs packages into."""
+    venv.create(root, with_pip=True, symlinks=True)
+    python = str(root / "bin" / "python")
+    ambient = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+    def run(*arguments):
+        environment = {**ambient, "JAX_PLATFORMS": "cpu"}
+        line = [python, *arguments]
+        return subprocess.run(line, env=environment, cwd=root.parent, capture_output=True, text=True, check=False)
+
+    done = run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages)
+    if done.returncode:
+        pytest.skip(f"needs packages that pip could not get: {done.stderr.strip().splitlines()[-1]}")
+    return run

@@ -59,6 +59,7 @@ def _text(plan: Any) -> str:
     if finetuned := facts["seconds"]["finetune"]:
         lines.append(f"finetuning: about {time_text(finetuned)}, by the same rate")
     lines += data_licences(plan)
+    lines += adopted_features(plan)
     lines += _missing(plan, facts["blocked"])
     lines += _expected(facts["expected"], facts["blocked"], facts["flops"])
     return "\n".join(lines)
@@ -70,6 +71,19 @@ def data_licences(plan: Any) -> list[str]:
 
     specs = {name: find("datasets", name).spec for name in sorted({one.clips.dataset for one in plan.sets})}
     return [f"licence of {name}: {spec.licence}" for name, spec in specs.items() if spec.needs_root and spec.licence]
+
+
+def adopted_features(plan: Any) -> list[str]:
+    """Return a line per set of features that another platform made: what that one had, and what is here."""
+    lines = []
+    for one in plan.adopted:
+        there = ", ".join(
+            f"{name.removeprefix('platform.')} {there or 'none'} (here {here or 'none'})"
+            for name, (here, there) in one.differs.items()
+        )
+        what = f"{one.backbone.ref.label} of {one.clips.dataset}:{one.clips.split}"
+        lines.append(f"features of another platform are used for {what} ({one.digest[:10]}): {there}")
+    return lines
 
 
 def _counted(cells: int, waiting: int) -> str:

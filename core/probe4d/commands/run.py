@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from probe4d.commands import suite_options
-from probe4d.commands.plan import data_licences
+from probe4d.commands.plan import adopted_features, data_licences
 from probe4d.commands.set_options import runner_options
 from probe4d.errors import Probe4dError
 
@@ -42,6 +42,8 @@ def command(
 
     The same command again goes on where it was stopped. Results go to --output-dir (runs/<suite>).
     With --part several machines share a plan, a store and a folder; a last run without it completes it.
+    With --only extract an environment that has the backbone alone fills the store; the same command without it,
+    where the backbone need not be installed, trains and scores on what is stored.
     Exit codes: 0 all done, 1 some units failed, 3 or 4 something is missing, 75 other parts have units to do,
     130 interrupted.
     """
@@ -56,6 +58,8 @@ def command(
     if display != "none":
         for line in data_licences(plan):
             click.echo(line, err=True)
+    for line in adopted_features(plan):
+        click.echo(line, err=True)
     if dry_run:
         click.echo(f"{len(share_of(plan, chosen))} of {len(plan.units)} units to do.", err=True)
         return
@@ -63,12 +67,12 @@ def command(
     with progress(len(share_of(plan, chosen)), display) as shown:
         result = run_plan(plan, made, suite_text=text, part=chosen, on_start=shown.start, on_outcome=shown.end)
     whole = result.status == "success" or (part is None and result.status == "failed")
-    page = _report(plan.run.path) if report and result.records and whole else None
+    page = _report(plan.run.path) if report and result.records and whole and plan.only != "extract" else None
     if as_json:
         click.echo(json.dumps(_json(result, page), indent=2))
     else:
-        click.echo(_text(result, plan.suite.aggregates))
-        click.echo(f"report: {page}" if page else f"records: {plan.run.path}")
+        click.echo(_text(result, plan))
+        click.echo(f"report: {page}" if page else _where(plan))
     click.get_current_context().exit(result.exit_code)
 
 
@@ -87,11 +91,21 @@ def _report(folder: Any) -> str | None:
         return None
 
 
-def _text(result: Any, aggregates: tuple[object, ...]) -> str:
+def _where(plan: Any) -> str:
+    """Return where what was made is."""
+    if plan.only == "extract":
+        return f"features: {plan.root}; the same command without --only uses them, here or where the backbone is not"
+    return f"records: {plan.run.path}"
+
+
+def _text(result: Any, plan: Any) -> str:
     from probe4d.results import results_table
     from probe4d.tables import results_text
 
-    lines = [results_text(results_table(result.records), aggregates)] if result.records else ["no records"]
+    lines = []
+    if plan.only != "extract":
+        table = results_text(results_table(result.records), plan.suite.aggregates) if result.records else "no records"
+        lines.append(table)
     if result.status == "cancelled":
         lines.append("interrupted; the same command goes on from here")
     if result.status == "incomplete":
@@ -100,7 +114,7 @@ def _text(result: Any, aggregates: tuple[object, ...]) -> str:
         lines.append("`probe4d status` shows them; the same command without --part completes the run")
     if result.failures:
         lines.append(f"{len(result.failures)} units did not succeed; run.json names them")
-    return "\n".join(lines)
+    return "\n".join(lines or [f"{len(plan.units)} shards of {len(plan.sets)} sets are stored"])
 
 
 def _json(result: Any, page: str | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ OPTIONS = (
     click.option("--data-root", "roots", multiple=True, metavar="DATASET=URL", help="Where data lie (repeatable)."),
     click.option("--set", "settings", multiple=True, metavar="A.B=C", help="Override, as in the suite (repeatable)."),
     click.option("--limit", type=click.IntRange(min=1), help="Use the first so many samples of each split."),
+    click.option("--only", type=click.Choice(["extract", "probe"]), help="Fill the store; or use it as it is."),
     click.option("--store", help="Root of the feature store: a folder or URL."),
     click.option("-o", "--output-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run."),
 )
@@ -47,6 +48,7 @@ def make(
     limit: int | None,
     store: str | None,
     output_dir: Path | None,
+    only: str | None,
 ) -> tuple[Any, str]:
     """Return the plan, and the suite's text as it stands with what the command line changed."""
     from probe4d.planning import make_plan
@@ -58,7 +60,7 @@ def make(
         read = _with_tasks(read, _only(read.tasks, tasks))
     run = RunFolder(output_dir or Path("runs") / re.sub(r"[^A-Za-z0-9._-]", "-", read.name))
     chosen = attrs.evolve(read, backbones=_with_weights((*read.backbones, *backbones), weights))
-    plan = make_plan(chosen, run, roots=_pairs("--data-root", roots), store=store, limit=limit)
+    plan = make_plan(chosen, run, roots=_pairs("--data-root", roots), store=store, limit=limit, only=only)
     return plan, suites.to_toml(chosen)
 
 
@@ -102,11 +104,14 @@ def _with_weights(backbones: Sequence[Any], weights: Sequence[str]) -> tuple[Any
 
 
 def _with_settings(suite: suites.Suite, settings: Sequence[str]) -> suites.Suite:
-    """Return the suite with `data.playroom.size=[64,64]` or `frozen-quick.steps=100` applied."""
+    """Return the suite with `data.playroom.size=[64,64]` or `overrides.frozen-quick.steps=100` applied.
+
+    `frozen-quick.steps=100` is short for the latter.
+    """
     data, overrides = _copy(suite.data), _copy(suite.overrides)
     for setting in settings:
         path, equals, text = setting.partition("=")
-        parts = path.split(".")
+        parts = path.removeprefix("overrides.").split(".")
         if not equals or len(parts) < 2 or not all(parts):
             raise UsageError(f"--set: expected NAME.FIELD=VALUE, got {setting!r}.")
         if parts[0] == "data":

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from probe4d.planning.plan import Plan, make_plan
+from probe4d.planning.plan import ONLY, Plan, make_plan
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["ONLY", "Plan", "make_plan"]

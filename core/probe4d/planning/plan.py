@@ -13,22 +13,14 @@ from attrs import field, frozen
 
 from probe4d.aggregating import check_aggregates
 from probe4d.contracts import Unit
-from probe4d.errors import Probe4dError
-from probe4d.planning.clips import Clips, clips_of
+from probe4d.planning.adoption import Stored
 from probe4d.planning.costs import encode_seconds, extract_seconds, finetune_seconds, measured_flops, set_bytes
 from probe4d.planning.expected import Blocked, Expected, blocked_cell, expected_sets
-from probe4d.planning.preflight import (
-    Problem,
-    backbone_problems,
-    pair_name,
-    pair_problems,
-    problems_of,
-    root_problems,
-    task_problems,
-)
+from probe4d.planning.finding import Sweeper, chosen_problems, find_sweeps, names_of
+from probe4d.planning.preflight import Problem, problems_of
 from probe4d.planning.provenance import context_of
-from probe4d.planning.resolve import Backbone, Protocol, Selection, Task, layers_of, select
-from probe4d.planning.sets import StoredSet, feature_set, target_set
+from probe4d.planning.resolve import select
+from probe4d.planning.sets import StoredSet
 from probe4d.planning.units import Sweep, extract_units, finetune_units, is_done, probe_unit, score_unit
 from probe4d.records import RunFolder
 from probe4d.registry import Registry
@@ -38,7 +30,9 @@ from probe4d.store.errors import NotExtractedError
 from probe4d.store.files import join
 from probe4d.suites import Suite
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["ONLY", "Plan", "make_plan"]
+
+ONLY = ("extract", "probe")  # what a plan may be restricted to: one environment extracts, another one probes
 
 
 @frozen(kw_only=True)
@@ -50,6 +44,7 @@ class Plan:
         units: all of it, in an order that needs allow; `todo` those whose result is not there yet.
         root: of the feature store.
         expected: features of what cannot run yet, by published sizes.
+        only: what it is restricted to, one of `ONLY`.
     """
 
     suite: Suite
@@ -61,11 +56,17 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     expected: tuple[Expected, ...] = ()
+    only: str | None = None
 
     @property
     def sets(self) -> tuple[StoredSet, ...]:
         """The stored sets, each once."""
         return tuple({stored.digest: stored for sweep in self.sweeps for stored in sweep.sets}.values())
+
+    @property
+    def adopted(self) -> tuple[StoredSet, ...]:
+        """The sets of features that were extracted on another platform."""
+        return tuple(stored for stored in self.sets if stored.here is not None)
 
     @property
     def bytes(self) -> int:
@@ -140,6 +141,7 @@ def _set_json(stored: StoredSet) -> dict[str, Any]:
         "kinds": list(stored.kinds),
         "bytes": set_bytes(stored),
         "seconds": extract_seconds(stored),
+        "adopted": {name: list(both) for name, both in stored.differs.items()} or None,
     }
 
 
@@ -152,8 +154,12 @@ def make_plan(
     store: str | None = None,
     limit: int | None = None,
     registry: Registry | None = None,
+    only: str | None = None,
 ) -> Plan:
     """Return the plan of a suite.
+
+    A backbone whose packages are not installed is planned all the same where its features are stored: those of
+    another platform are taken, and the plan's sets and the records say so.
 
     Args:
         run: where records go.
@@ -161,6 +167,8 @@ def make_plan(
         roots: by dataset, where its data lie.
         store: root of the feature store, any fsspec URL.
         limit: of samples per split.
+        only: one of `ONLY`: `extract` fills the store and needs nothing that trains; `probe` extracts no features,
+            and takes those of any platform.
 
     Raises:
         UsageError: a name, a field, or a dataset of `roots` is unknown.
@@ -172,95 +180,28 @@ def make_plan(
     chosen = select(suite, known, backbones)
     labels = [backbone.ref.label for backbone in chosen.backbones]
     check_aggregates(suite.aggregates, labels, [task.name for task in chosen.tasks], known)
-    sweeper = _Sweeper(suite, known, roots or {}, limit)
-    problems = [problem for backbone in chosen.backbones for problem in backbone_problems(backbone)]
-    problems += [problem for task in chosen.tasks for problem in task_problems(task, known)]
-    problems += [problem for task in chosen.tasks for problem in root_problems(task, suite, known, roots or {})]
-    problems += [one for b in chosen.backbones for p in chosen.protocols for one in pair_problems(b, p)]
-    sweeps: list[Sweep] = []
-    blocked: list[tuple[Backbone, Task, Protocol]] = []
-    for backbone, task, protocol in _triples(chosen):
-        found = problems_of(problems, _names(backbone, task, protocol))
-        if not found:
-            try:
-                sweeps.append(sweeper.sweep(backbone, task, protocol))
-                continue
-            except Probe4dError as error:
-                problems.append(Problem(of=task.name, reason=str(error), exit_code=error.exit_code))
-        blocked.append((backbone, task, protocol))
     root = store or default_root()
-    units = _units(sweeps, root, run, known)
+    problems = chosen_problems(chosen, suite, known, roots or {}, trains=only != "extract")
+    sweeper = Sweeper(suite, known, roots or {}, limit)
+    found = find_sweeps(chosen, sweeper, problems, Stored(root), extracts=only != "probe")
+    units = _units(found.sweeps, root, run, known, only)
     return Plan(
         suite=suite,
         run=run,
         root=root,
-        sweeps=tuple(sweeps),
+        sweeps=found.sweeps,
         units=tuple(units),
-        todo=_todo(units, sweeps, root, run),
-        problems=tuple(problems),
-        blocked=tuple(blocked_cell(one, problems_of(problems, _names(*one)), suite, known, limit) for one in blocked),
-        expected=expected_sets(blocked, suite, known, limit),
+        todo=_todo(units, found.sweeps, root, run),
+        problems=found.problems,
+        blocked=tuple(
+            blocked_cell(one, problems_of(found.problems, names_of(*one)), suite, known, limit) for one in found.blocked
+        ),
+        expected=expected_sets(found.blocked, suite, known, limit),
+        only=only,
     )
 
 
-def _names(backbone: Backbone, task: Task, protocol: Protocol) -> tuple[str, ...]:
-    """Return what a problem may name that keeps these three from running together."""
-    return backbone.ref.label, task.name, pair_name(backbone, protocol)
-
-
-def _triples(chosen: Selection) -> list[tuple[Backbone, Task, Protocol]]:
-    return [(b, task, protocol) for protocol in chosen.protocols for task in chosen.tasks for b in chosen.backbones]
-
-
-class _Sweeper:
-    """Makes sweeps whose clips and targets are shared where they are the same."""
-
-    def __init__(self, suite: Suite, registry: Registry, roots: Mapping[str, str], limit: int | None) -> None:
-        self._suite, self._registry, self._roots, self._limit = suite, registry, roots, limit
-        self._clips: dict[tuple[str, str], tuple[Clips, Clips]] = {}
-
-    def sweep(self, backbone: Backbone, task: Task, protocol: Protocol) -> Sweep:
-        """Return the sweep of a backbone on a task under a protocol."""
-        settings = protocol.settings
-        layers = layers_of(self._suite, backbone, task, protocol)
-        train, evaluate = self._both(task, protocol)
-        kind, batch = task.spec.kind, settings.extract_batch_size
-        return Sweep(
-            backbone=backbone,
-            task=task,
-            protocol=protocol,
-            layers=layers,
-            train=feature_set(backbone, train, layers, settings.dtype, batch),
-            evaluate=feature_set(backbone, evaluate, layers, settings.dtype, batch),
-            train_targets=target_set(train, (kind,), settings.target_settings("train").get(kind, {})),
-            evaluate_targets=target_set(evaluate, (kind,), settings.target_settings("evaluate").get(kind, {})),
-        )
-
-    def _both(self, task: Task, protocol: Protocol) -> tuple[Clips, Clips]:
-        key = (task.name, protocol.name)
-        if key not in self._clips:
-            spec, settings = task.spec, protocol.settings
-            # What is streamed begins with the view that a cache of one view holds.
-            train_views = tuple(range(settings.seed, settings.seed + max(settings.views, 1)))
-            self._clips[key] = (
-                self._clips_of(spec.train, spec.train_clip, train_views),
-                self._clips_of(spec.evaluate, spec.evaluate_clip, (0,)),
-            )
-        return self._clips[key]
-
-    def _clips_of(self, ref: Any, sampling: Any, views: tuple[int, ...]) -> Clips:
-        return clips_of(
-            ref,
-            sampling,
-            views,
-            suite=self._suite,
-            registry=self._registry,
-            roots=self._roots,
-            limit=self._limit,
-        )
-
-
-def _units(sweeps: Sequence[Sweep], root: str, run: RunFolder, registry: Registry) -> list[Unit]:
+def _units(sweeps: Sequence[Sweep], root: str, run: RunFolder, registry: Registry, only: str | None) -> list[Unit]:
     extracts: dict[str, list[Unit]] = {}
     later: list[Unit] = []
     for sweep in sweeps:
@@ -269,6 +210,8 @@ def _units(sweeps: Sequence[Sweep], root: str, run: RunFolder, registry: Registr
                 settings = sweep.protocol.settings
                 made = extract_units(stored, root, settings.extract_batch_size, settings.max_broken)
                 extracts[stored.digest] = made
+        if only == "extract":
+            continue
         needs = [unit for stored in sweep.sets for unit in extracts[stored.digest]]
         trained = finetune_units(sweep, run, needs) if sweep.finetuned else [probe_unit(sweep, root, run, needs)]
         later += [*trained, score_unit(sweep, trained[-1], root, run, context_of(sweep, registry))]

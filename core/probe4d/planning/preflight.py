@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from probe4d.backbones import packaged_weights
 from probe4d.errors import DataError, Probe4dError
@@ -22,6 +22,7 @@ __all__ = [
     "pair_problems",
     "problems_of",
     "root_problems",
+    "sweep_name",
     "task_problems",
 ]
 
@@ -31,21 +32,24 @@ class Problem:
     """Something that keeps cells from running.
 
     Attributes:
-        of: the backbone's label, the task's name, or `pair_name` of a backbone and a protocol.
+        of: the backbone's label, the task's name, `pair_name` of a backbone and a protocol, or `sweep_name` of a
+            backbone and a task.
         lacks: the same in a word or two, for a table.
         exit_code: of `probe4d run`, were it to refuse for this alone.
+        of_extracting: whether it only keeps features from being extracted here: those that are stored do instead.
     """
 
     of: str
     reason: str
     exit_code: int = 3
     lacks: str = ""
+    of_extracting: bool = False
 
 
 def backbone_problems(backbone: Backbone) -> list[Problem]:
     """Return what a backbone lacks: packages, or weights that the user has to bring."""
     spec, label = backbone.spec, backbone.ref.label
-    found = _packages(backbone.entry, label)
+    found = [evolve(problem, of_extracting=True) for problem in _packages(backbone.entry, label)]
     weights = spec.weights
     if weights is not None and backbone.ref.weights is None and packaged_weights(backbone.entry) is None:
         if not weights.public:
@@ -72,10 +76,15 @@ def pair_name(backbone: Backbone, protocol: Protocol) -> str:
     return f"{backbone.ref.label} under {protocol.name}"
 
 
-def pair_problems(backbone: Backbone, protocol: Protocol) -> list[Problem]:
-    """Return what a protocol lacks to evaluate a backbone: packages, or the contract that it needs."""
+def sweep_name(backbone: Backbone, task: Task) -> str:
+    """Return how a problem names these two together."""
+    return f"{backbone.ref.label} on {task.name}"
+
+
+def pair_problems(backbone: Backbone, protocol: Protocol, *, trains: bool = True) -> list[Problem]:
+    """Return what a protocol lacks to evaluate a backbone: packages to train, or the contract that it needs."""
     of, spec = pair_name(backbone, protocol), backbone.spec
-    found = _packages(protocol.entry, of)
+    found = _packages(protocol.entry, of) if trains else []
     if protocol.spec.mode == "finetune" and not spec.trainable:
         reason = f"{backbone.entry.name} offers frozen features only, and this protocol trains the backbone"
         found.append(Problem(of=of, reason=reason, exit_code=2, lacks="a trainable backbone"))

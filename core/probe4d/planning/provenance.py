@@ -74,6 +74,8 @@ def _data(stored: StoredSet, streamed: bool) -> dict[str, Any]:
         "facts": json.loads(clips.facts),
         "views": 0 if streamed else len(clips.views),
         "features": None if streamed else stored.digest,
+        # Where features of another platform were taken: by field what is here, and what made them.
+        "adopted": {name: list(both) for name, both in stored.differs.items()} or None,
     }
 
 

@@ -38,6 +38,7 @@ class StoredSet:
         row_shapes: shape of a row by layer name; empty for targets.
         kinds: prediction kinds whose targets it holds; empty for features.
         backbone: whose features they are.
+        here: the address that they would have here, where those of another platform are taken; see `adoption`.
     """
 
     address: FeatureAddress
@@ -48,6 +49,12 @@ class StoredSet:
     target_settings: Mapping[str, Any] = field(factory=dict)
     backbone: Backbone | None = None
     dtype: str = "float16"
+    here: FeatureAddress | None = None
+
+    @property
+    def differs(self) -> dict[str, tuple[Any, Any]]:
+        """By field, what this environment has and what stored features of another one were made with."""
+        return {} if self.here is None else self.here.differences(self.address)
 
     @property
     def digest(self) -> str:

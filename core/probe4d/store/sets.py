@@ -11,12 +11,13 @@ from typing import Any
 from attrs import frozen
 
 from probe4d.errors import NothingSelectedError, Probe4dError, UnknownNameError, UsageError
+from probe4d.store.address import FeatureAddress
 from probe4d.store.description import SET_FILE, parse_set
 from probe4d.store.feature_store import USED_FILE, default_root
 from probe4d.store.files import Files, join, open_files
 from probe4d.store.receipts import FOLDER
 
-__all__ = ["StoredSet", "find_sets", "stored_sets"]
+__all__ = ["StoredSet", "find_sets", "stored_addresses", "stored_sets"]
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -70,6 +71,17 @@ def stored_sets(root: str | os.PathLike[str] | None = None) -> Iterator[StoredSe
     for name in open_files(url).folders():
         if DIGEST.fullmatch(name):
             yield _look(name, open_files(url, name))
+
+
+def stored_addresses(root: str | os.PathLike[str]) -> Iterator[tuple[str, FeatureAddress]]:
+    """Yield digest and address of each set under a root, whole or not; damaged ones are left out."""
+    for name in open_files(root).folders():
+        if DIGEST.fullmatch(name):
+            files = open_files(root, name)
+            try:
+                yield name, parse_set(files.read(SET_FILE), join(files.url, SET_FILE)).address
+            except (FileNotFoundError, Probe4dError):
+                continue  # `probe4d cache list` says what is wrong with it
 
 
 def find_sets(names: Sequence[str], root: str | os.PathLike[str] | None = None) -> list[StoredSet]:
