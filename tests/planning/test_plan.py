@@ -191,7 +191,7 @@ def test_a_setting_inside_a_value_says_which_of_the_two_to_drop(tmp_path):
     from probe4d.commands.suite_options import _with_settings
 
     suite = suites.parse(TEXT, "test")
-    changed = _with_settings(suite, ["data.playroom.train.length=9", "frozen-quick.steps=3"])
+    changed = _with_settings(suite, ["data.playroom.train.length=9", "overrides.frozen-quick.steps=3"])
     assert changed.data["playroom"]["train"]["length"] == 9
     assert changed.overrides["frozen-quick"] == {"steps": 3}
     with pytest.raises(UsageError, match="sets a part of 'size', which has a value"):
