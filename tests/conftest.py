@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -32,6 +33,13 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def repository() -> Path:
     """Return the root of the checkout."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def expected(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
+    """Return the arrays that the samples in `data`, beside the test, must give."""
+    with np.load(request.path.parent / "data/expected.npz") as file:
+        return {name: file[name] for name in file.files}
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import fsspec
 import numpy as np
+import pytest
 
 from probe4d.errors import DataError
+from probe4d_datasets import video_index
 
 HOSTILE = (b"\xff" * 8, b"\x00" * 8, (1 << 63).to_bytes(8, "little"), (1 << 62).to_bytes(8, "little"), b"\x7f" * 4)
 TOKENS = (
@@ -29,6 +31,15 @@ TOKENS = (
     b"\x00",
     b"{}",
 )
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test of a folder whose conftest imports this a cache of its own, outside the data."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("PROBE4D_CACHE_DIR", str(cache))
+    video_index._cached_index.cache_clear()
+    return cache
 
 
 def thumbs(video: np.ndarray) -> np.ndarray:

@@ -40,12 +40,6 @@ SECONDS = 5.0  # of the processor
 OK = "read"
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test a cache of its own."""
-    monkeypatch.setenv("PROBE4D_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-
-
 counts = pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 
 

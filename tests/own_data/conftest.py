@@ -15,16 +15,11 @@ from PIL import Image
 
 from numbered_videos import numbered_frames
 from probe4d_datasets.video_write import write_video
+from published_fixtures import own_cache
+
+__all__ = ["own_cache"]
 
 SCALE = 5000
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test a cache of its own, outside the data."""
-    cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("PROBE4D_CACHE_DIR", str(cache))
-    return cache
 
 
 @pytest.fixture(scope="session")

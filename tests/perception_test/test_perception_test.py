@@ -25,51 +25,45 @@ VIDEOS = EXPECTED["videos"]
 EVALUATION = ClipSampling(frames=16, stride=4, start="first", size=(224, 224), fit="stretch")
 
 
-@pytest.fixture(scope="module")
-def arrays() -> dict[str, np.ndarray]:
-    with np.load(DATA / "expected.npz") as file:
-        return dict(file)
-
-
 def scale(sample) -> np.ndarray:
     return np.array([sample.video.shape[2], sample.video.shape[1]])
 
 
 @pytest.mark.parametrize("name", sorted(VIDEOS))
-def test_the_full_length_has_the_frames_and_the_tracks_expected(name, arrays):
+def test_the_full_length_has_the_frames_and_the_tracks_expected(name, expected):
     want = VIDEOS[name]
     sample = PerceptionTest(DATA).load(name)
     assert sample.video.shape == (want["num_frames"], want["height"], want["width"], 3)
     every_fourth = list(range(0, want["num_frames"], 4))
-    np.testing.assert_allclose(thumbs(sample.video[every_fourth]), arrays[f"thumb_{name}"].astype(float), atol=1)
+    np.testing.assert_allclose(thumbs(sample.video[every_fourth]), expected[f"thumb_{name}"].astype(float), atol=1)
     assert frame_codes(sample.video) == [(want["code0"] + i) % 256 for i in range(want["num_frames"])]
     points = sample.targets["points"]
     assert points["tracks"].shape == (want["num_tracks"], want["num_frames"], 2)
     if want["num_tracks"]:
-        np.testing.assert_allclose(points["tracks"] / scale(sample), arrays[f"points_xy_{name}"], atol=1e-12)
-        np.testing.assert_array_equal(points["visible"], arrays[f"visible_{name}"])
+        np.testing.assert_allclose(points["tracks"] / scale(sample), expected[f"points_xy_{name}"], atol=1e-12)
+        np.testing.assert_array_equal(points["visible"], expected[f"visible_{name}"])
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(VIDEOS) if "jaccard" in VIDEOS[name]])
-def test_the_clip_of_the_paper_has_the_queries_and_the_jaccard_expected(name, arrays):
+def test_the_clip_of_the_paper_has_the_queries_and_the_jaccard_expected(name, expected):
     data = PerceptionTest(DATA)
     frames = clip_indices(data.num_frames(name), EVALUATION, seed=0)
     sample = data.load(name, frames)
     points = sample.targets["points"]
     rows = np.flatnonzero(points["visible"][:, 0])
-    np.testing.assert_array_equal(rows, arrays[f"eval_track_ids_{name}"])
+    np.testing.assert_array_equal(rows, expected[f"eval_track_ids_{name}"])
     tracks, visible = points["tracks"][rows] / scale(sample), points["visible"][rows]
-    np.testing.assert_allclose(tracks, arrays[f"eval_points_xy_{name}"], atol=1e-12)
-    np.testing.assert_array_equal(visible, arrays[f"eval_visible_{name}"])
+    np.testing.assert_allclose(tracks, expected[f"eval_points_xy_{name}"], atol=1e-12)
+    np.testing.assert_array_equal(visible, expected[f"eval_visible_{name}"])
     queries = points["query_points"][rows]
     assert (queries[:, 0] == 0).all()
     np.testing.assert_allclose(queries[:, 1:], points["tracks"][rows, 0, ::-1])
     # Scored in the frame of the task, 224 x 224, as the official 256 raster of [0, 1] does.
     placed = prepare(sample, EVALUATION, seed=0).targets["points"]
-    predictions = arrays[f"pred_xy256_{name}"]
+    predictions = expected[f"pred_xy256_{name}"]
     scores = jaccards(
         placed["query_points"][rows], placed["visible"][rows], placed["tracks"][rows] * 256 / 224,
-        arrays[f"pred_occluded_{name}"], predictions,
+        expected[f"pred_occluded_{name}"], predictions,
     )  # fmt: skip
     np.testing.assert_allclose(scores, VIDEOS[name]["jaccard"], atol=1e-9)
     assert np.mean(scores) == pytest.approx(VIDEOS[name]["average_jaccard"], abs=1e-9)
@@ -97,7 +91,7 @@ def test_points_hidden_at_the_start_are_asked_for_where_they_first_show():
         assert points["query_points"][row].tolist() == [first, *points["tracks"][row, first, ::-1]]
 
 
-def test_a_hidden_point_has_no_place_and_a_gap_is_a_gap(arrays):
+def test_a_hidden_point_has_no_place_and_a_gap_is_a_gap(expected):
     points = PerceptionTest(DATA).load("video_3968").targets["points"]
     assert (points["tracks"][~points["visible"]] == 0).all()
     gaps = [np.flatnonzero(np.diff(row.astype(int))) for row in points["visible"]]

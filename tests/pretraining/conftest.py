@@ -10,19 +10,13 @@ import numpy as np
 import pytest
 
 from numbered_videos import numbered_frames
-from probe4d_datasets import video_index
 from probe4d_datasets.pretraining import ClipData, ClipStream
 from probe4d_datasets.video_write import write_video
+from published_fixtures import own_cache
+
+__all__ = ["own_cache"]
 
 LENGTHS = {"a.mp4": 40, "b.mp4": 12, "sub/c.mkv": 25, "sub/d.mp4": 9, "sub/deep/e.mp4": 16}
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test a cache of its own."""
-    monkeypatch.setenv("PROBE4D_CACHE_DIR", str(tmp_path / "cache"))
-    video_index._cached_index.cache_clear()
-    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")

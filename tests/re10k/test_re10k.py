@@ -26,27 +26,21 @@ WITH_VIDEO = sorted(key for key, clip in CLIPS.items() if clip["kind"] != "dead"
 WHOLE = sorted(key for key, clip in CLIPS.items() if clip["kind"] == "ok")
 
 
-@pytest.fixture(scope="module")
-def arrays() -> dict[str, np.ndarray]:
-    with np.load(DATA / "expected.npz") as file:
-        return dict(file)
-
-
 def opened(key: str, **options: object) -> RealEstate10K:
     return RealEstate10K(DATA, CLIPS[key]["split"], **options)
 
 
 @pytest.mark.parametrize("key", sorted(CLIPS))
-def test_a_camera_file_has_the_stamps_the_poses_and_the_intrinsics_expected(key, arrays):
+def test_a_camera_file_has_the_stamps_the_poses_and_the_intrinsics_expected(key, expected):
     cameras, want = opened(key).cameras(key), CLIPS[key]
     assert cameras.video_id == want["video_id"]
     assert cameras.stamps.tolist() == want["timestamps_us"]
     assert len(cameras) == want["num_frames"]
     np.testing.assert_allclose(cameras.intrinsics[0], want["intrinsics_normalized"])
     # Nine decimals are on the disk, more in what is expected.
-    np.testing.assert_allclose(cameras.extrinsics, arrays[f"w2c_{key}"], atol=1e-8)
+    np.testing.assert_allclose(cameras.extrinsics, expected[f"w2c_{key}"], atol=1e-8)
     inverse = np.linalg.inv(np.concatenate([cameras.extrinsics, np.tile([[[0, 0, 0, 1.0]]], (len(cameras), 1, 1))], 1))
-    np.testing.assert_allclose(inverse[:, :3], arrays[f"c2w_{key}"], atol=1e-7)
+    np.testing.assert_allclose(inverse[:, :3], expected[f"c2w_{key}"], atol=1e-7)
     assert np.abs(cameras.extrinsics[0] - np.eye(3, 4)).max() > 1e-3  # the first camera is not the world
 
 
@@ -58,38 +52,38 @@ def test_a_timestamp_is_the_frame_with_the_nearest_time(key):
 
 
 @pytest.mark.parametrize("key", WITH_VIDEO)
-def test_the_frames_of_a_video_have_the_colours_and_the_codes_expected(key, arrays):
+def test_the_frames_of_a_video_have_the_colours_and_the_codes_expected(key, expected):
     want = CLIPS[key]
     sample = opened(key, unmatched="trim").load(key)
     matched = [frame for frame, ok in zip(want["matched_frame"], want["matched_ok"], strict=True) if ok]
     assert sample.video.shape == (len(matched), want["height"], want["width"], 3)
-    np.testing.assert_allclose(thumbs(sample.video), arrays[f"thumb_{key}"].astype(float), atol=1)
+    np.testing.assert_allclose(thumbs(sample.video), expected[f"thumb_{key}"].astype(float), atol=1)
     assert frame_codes(sample.video) == [(want["code0"] + frame) % 256 for frame in matched]
-    np.testing.assert_allclose(sample.targets["pose"]["intrinsics"][0], arrays[f"K_pixels_{key}"], atol=1e-6)
+    np.testing.assert_allclose(sample.targets["pose"]["intrinsics"][0], expected[f"K_pixels_{key}"], atol=1e-6)
 
 
 @pytest.mark.parametrize("key", sorted(CLIPS))
-def test_the_relative_pose_is_that_of_the_last_camera_from_the_first(key, arrays):
+def test_the_relative_pose_is_that_of_the_last_camera_from_the_first(key, expected):
     first, last = CLIPS[key]["window"]
     cameras = opened(key).cameras(key).extrinsics
     np.testing.assert_allclose(
-        relative(cameras[first], cameras[last]), arrays[f"rel_last_from_first_{key}"][:3], atol=1e-7
+        relative(cameras[first], cameras[last]), expected[f"rel_last_from_first_{key}"][:3], atol=1e-7
     )
     np.testing.assert_allclose(
-        relative(cameras[last], cameras[first]), arrays[f"rel_first_from_last_{key}"][:3], atol=1e-7
+        relative(cameras[last], cameras[first]), expected[f"rel_first_from_last_{key}"][:3], atol=1e-7
     )
 
 
 @pytest.mark.parametrize("key", WHOLE)
-def test_scales_make_lengths_metres_and_the_error_the_one_expected(key, arrays):
+def test_scales_make_lengths_metres_and_the_error_the_one_expected(key, expected):
     first, last = CLIPS[key]["window"]
     sample = opened(key, scales="scales.json").load(key, range(first, last + 1))
     assert sample.provenance["metric"] is True
     assert sample.provenance["scale"] == json.loads((DATA / "scales.json").read_text())[key]
     pose = relative(sample.targets["pose"]["extrinsics"][0], sample.targets["pose"]["extrinsics"][-1])
-    np.testing.assert_allclose(pose, arrays[f"rel_metric_last_from_first_{key}"][:3], atol=1e-6)
+    np.testing.assert_allclose(pose, expected[f"rel_metric_last_from_first_{key}"][:3], atol=1e-6)
     # The error was stated on a cube of its own, not that of the metric.
-    moved = [arrays["epe_cube"] @ one[:, :3].T + one[:, 3] for one in (arrays[f"epe_pred_{key}"], pose)]
+    moved = [expected["epe_cube"] @ one[:, :3].T + one[:, 3] for one in (expected[f"epe_pred_{key}"], pose)]
     assert np.linalg.norm(moved[0] - moved[1], axis=1).mean() == pytest.approx(CLIPS[key]["epe"], abs=1e-6)
 
 
@@ -141,7 +135,7 @@ def test_dead_videos_can_be_dropped_and_stay_counted():
 
 
 @pytest.mark.parametrize("folder", ["frames_jpg", "frames_png"])
-def test_images_named_by_their_stamps_are_the_frames(folder, arrays):
+def test_images_named_by_their_stamps_are_the_frames(folder, expected):
     key = "83c659883d7614d0"
     data = RealEstate10K(DATA, "test", frames="images", folder=folder, unmatched="trim")
     sample = data.load(key)
@@ -149,7 +143,7 @@ def test_images_named_by_their_stamps_are_the_frames(folder, arrays):
     assert len(sample.video) == count
     assert sample.provenance["timestamps_us"] == CLIPS[key]["timestamps_us"][:count]
     tolerance = 1 if folder == "frames_png" else 12  # JPEG of so small an image
-    np.testing.assert_allclose(thumbs(sample.video), arrays[f"thumb_{key}"][:count].astype(float), atol=tolerance)
+    np.testing.assert_allclose(thumbs(sample.video), expected[f"thumb_{key}"][:count].astype(float), atol=tolerance)
     assert data.coverage()["missing"] == {"no images": {"count": 1, "ids": ["a601d2ca12e83cdd"]}}
 
 
@@ -171,7 +165,7 @@ def test_names_cut_to_milliseconds_are_found(tmp_path, naming, written):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_chunks_are_read_without_torch(split, arrays, monkeypatch):
+def test_chunks_are_read_without_torch(split, expected, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
@@ -179,9 +173,9 @@ def test_chunks_are_read_without_torch(split, arrays, monkeypatch):
     (key,) = data.sample_ids()
     sample, want = data.load(key), CLIPS[key]
     assert sample.provenance["timestamps_us"] == want["timestamps_us"]
-    np.testing.assert_allclose(sample.targets["pose"]["extrinsics"], arrays[f"w2c_{key}"], atol=1e-5)
-    np.testing.assert_allclose(sample.targets["pose"]["intrinsics"][0], arrays[f"K_pixels_{key}"], atol=1e-4)
-    np.testing.assert_allclose(thumbs(sample.video), arrays[f"thumb_{key}"].astype(float), atol=12)
+    np.testing.assert_allclose(sample.targets["pose"]["extrinsics"], expected[f"w2c_{key}"], atol=1e-5)
+    np.testing.assert_allclose(sample.targets["pose"]["intrinsics"][0], expected[f"K_pixels_{key}"], atol=1e-4)
+    np.testing.assert_allclose(thumbs(sample.video), expected[f"thumb_{key}"].astype(float), atol=12)
     matched = [(want["code0"] + frame) % 256 for frame in want["matched_frame"]]
     assert frame_codes(sample.video) == matched
 

@@ -27,60 +27,54 @@ EXPECTED = json.loads((DATA / "expected.json").read_text(encoding="utf-8"))["sce
 SCENES = sorted(EXPECTED)
 
 
-@pytest.fixture(scope="module")
-def arrays() -> dict[str, np.ndarray]:
-    with np.load(DATA / "expected.npz") as file:
-        return dict(file)
-
-
-def valid_of(arrays: dict[str, np.ndarray], scene: str) -> np.ndarray:
-    shape = arrays[f"{scene}/depth_mm"].shape
-    return np.unpackbits(arrays[f"{scene}/valid_0.001_10"])[: np.prod(shape)].reshape(shape).astype(bool)
+def valid_of(expected: dict[str, np.ndarray], scene: str) -> np.ndarray:
+    shape = expected[f"{scene}/depth_mm"].shape
+    return np.unpackbits(expected[f"{scene}/valid_0.001_10"])[: np.prod(shape)].reshape(shape).astype(bool)
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_scan_has_the_depth_the_validity_and_the_colours_expected(scene, arrays):
-    want, millimetres = EXPECTED[scene], arrays[f"{scene}/depth_mm"]
+def test_a_scan_has_the_depth_the_validity_and_the_colours_expected(scene, expected):
+    want, millimetres = EXPECTED[scene], expected[f"{scene}/depth_mm"]
     data = ScanNet(DATA, want["split"], layout="sens")
     sample = data.load(scene)
     depth = sample.targets["depth"]
     assert data.num_frames(scene) == want["num_frames"]
     assert sample.video.shape == (*millimetres.shape, 3) == (want["num_frames"], *want["depth_wh"][::-1], 3)
     np.testing.assert_array_equal(depth["depth"], (millimetres / 1000).astype(np.float32))
-    np.testing.assert_array_equal(depth["valid"], valid_of(arrays, scene))
+    np.testing.assert_array_equal(depth["valid"], valid_of(expected, scene))
     native = ScanNet(DATA, want["split"], layout="sens", size="colour").load(scene)
     assert native.video.shape[1:3] == tuple(want["color_wh"][::-1])
-    np.testing.assert_allclose(thumbs(native.video), arrays[f"{scene}/thumb"].astype(float), atol=1)
+    np.testing.assert_allclose(thumbs(native.video), expected[f"{scene}/thumb"].astype(float), atol=1)
     assert frame_codes(native.video) == [(want["code0"] + i) % 256 for i in range(want["num_frames"])]
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_the_index_of_a_scan_holds_the_cameras_the_stamps_and_the_poses_expected(scene, arrays):
+def test_the_index_of_a_scan_holds_the_cameras_the_stamps_and_the_poses_expected(scene, expected):
     want, index = EXPECTED[scene], ScanNet(DATA, EXPECTED[scene]["split"], layout="sens").scene(scene)
     assert (index.sensor, index.depth_shift, index.imu) == (want["sensor"], want["depth_shift"], want["imu"])
     assert (index.colour, index.depth) == ("jpeg", "zlib_ushort")
     for name, key in (("intrinsic_color", "K_color"), ("intrinsic_depth", "K_depth"), ("extrinsic_depth", "E_depth")):
-        np.testing.assert_array_equal(index.camera(name), arrays[f"{scene}/{key}"])
+        np.testing.assert_array_equal(index.camera(name), expected[f"{scene}/{key}"])
     poses = np.asarray(index.poses, np.float32).reshape(-1, 4, 4)
-    np.testing.assert_array_equal(poses, arrays[f"{scene}/poses_c2w"])
-    np.testing.assert_array_equal(usable_poses(poses), arrays[f"{scene}/pose_ok"])
+    np.testing.assert_array_equal(poses, expected[f"{scene}/poses_c2w"])
+    np.testing.assert_array_equal(usable_poses(poses), expected[f"{scene}/pose_ok"])
     assert np.flatnonzero(~usable_poses(poses)).tolist() == want["bad_pose_frames"]
     stamps = np.asarray(index.stamps, np.uint64)
-    np.testing.assert_array_equal(stamps[:, 0], arrays[f"{scene}/ts_color"])
-    np.testing.assert_array_equal(stamps[:, 1], arrays[f"{scene}/ts_depth"])
+    np.testing.assert_array_equal(stamps[:, 0], expected[f"{scene}/ts_color"])
+    np.testing.assert_array_equal(stamps[:, 1], expected[f"{scene}/ts_depth"])
 
 
-def test_the_samples_hold_garbage_stamps_and_lost_poses(arrays):
+def test_the_samples_hold_garbage_stamps_and_lost_poses(expected):
     """What the loader has to bear is there to be borne."""
-    stamps = np.concatenate([arrays[f"{scene}/ts_{which}"] for scene in SCENES for which in ("color", "depth")])
+    stamps = np.concatenate([expected[f"{scene}/ts_{which}"] for scene in SCENES for which in ("color", "depth")])
     assert {0, 2**64 - 1} <= {int(stamp) for stamp in stamps}
-    poses = np.concatenate([arrays[f"{scene}/poses_c2w"].ravel() for scene in SCENES])
+    poses = np.concatenate([expected[f"{scene}/poses_c2w"].ravel() for scene in SCENES])
     assert np.isneginf(poses).any()
     assert np.isnan(poses).any()
 
 
 @pytest.mark.parametrize("scene", [scene for scene in SCENES if EXPECTED[scene]["exported"]])
-def test_an_exported_scan_is_the_scan(scene, arrays):
+def test_an_exported_scan_is_the_scan(scene, expected):
     split = EXPECTED[scene]["split"]
     one, other = ScanNet(DATA, split, layout="exported").load(scene), ScanNet(DATA, split, layout="sens").load(scene)
     assert one.provenance["layout"] == "exported"
@@ -90,7 +84,7 @@ def test_an_exported_scan_is_the_scan(scene, arrays):
     exported = open_exported(ScanNet(DATA, split).root, f"exported/{scene}")
     assert exported.layout == "python"
     poses = np.stack([read_matrix(exported.root, exported.pose_path(frame)) for frame in range(len(exported))])
-    np.testing.assert_allclose(poses, arrays[f"{scene}/poses_c2w"], atol=1e-6)
+    np.testing.assert_allclose(poses, expected[f"{scene}/poses_c2w"], atol=1e-6)
 
 
 def cpp_export(root: Path, scene: str) -> Path:
@@ -145,8 +139,8 @@ def test_valid_depth_is_strictly_between_one_millimetre_and_ten_metres():
         ScanNet(DATA, valid_mm=[0.001, 10])
 
 
-def test_the_ends_of_the_range_are_in_the_samples(arrays):
-    seen = {int(value) for scene in SCENES for value in np.unique(arrays[f"{scene}/depth_mm"])}
+def test_the_ends_of_the_range_are_in_the_samples(expected):
+    seen = {int(value) for scene in SCENES for value in np.unique(expected[f"{scene}/depth_mm"])}
     assert {0, 1, 2, 9999, 10000, 10001, 12345} <= seen
 
 

@@ -28,12 +28,6 @@ SPLITS = ("train", "validation", "test")
 EVALUATION = ClipSampling(frames=16, stride=2, start="center")
 
 
-@pytest.fixture(scope="module")
-def arrays() -> dict[str, np.ndarray]:
-    with np.load(DATA / "expected.npz") as file:
-        return dict(file)
-
-
 def copy(tmp_path: Path, *names: str) -> Path:
     """Return a root with only these files and folders of the samples."""
     for name in names:
@@ -44,7 +38,7 @@ def copy(tmp_path: Path, *names: str) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(THERE))
-def test_a_video_has_the_class_the_frames_and_the_colours_expected(name, arrays):
+def test_a_video_has_the_class_the_frames_and_the_colours_expected(name, expected):
     want = EXPECTED[name]
     data = SomethingSomething(DATA, want["split"])
     sample = data.load(name)
@@ -52,7 +46,7 @@ def test_a_video_has_the_class_the_frames_and_the_colours_expected(name, arrays)
     assert sample.provenance["class"] == want["class_name"]
     assert sample.video.shape == (want["num_frames"], want["height"], want["width"], 3)
     assert data.num_frames(name) == want["num_frames"]
-    np.testing.assert_allclose(thumbs(sample.video), arrays[f"thumb_{name}"].astype(float), atol=1)
+    np.testing.assert_allclose(thumbs(sample.video), expected[f"thumb_{name}"].astype(float), atol=1)
     assert frame_codes(sample.video) == [(want["code0"] + i) % 256 for i in range(want["num_frames"])]
     if want["split"] != "test":
         assert sample.provenance["text"] == want["label_text"]
@@ -206,7 +200,7 @@ def test_another_data_set_of_the_layout_is_read_as_well(tmp_path):
     assert data.load("1", [2, 0, 0]).video.shape == (3, 48, 64, 3)
 
 
-def test_clips_are_never_mirrored_as_labels_know_left_and_right(arrays):
+def test_clips_are_never_mirrored_as_labels_know_left_and_right(expected):
     """The paper's augmentations of this data set have no flip; a clip's left stays left under every seed."""
     sampling = ClipSampling(
         frames=2, stride=2, size=(56, 56), short_side=60, augment=("random-crop", "colour-jitter", "grayscale")

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from numbered_videos import numbered_frames
-from probe4d_datasets import video_index
 from probe4d_datasets.video_write import write_video
+from published_fixtures import own_cache
+
+__all__ = ["own_cache"]
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 FRAMES = 40
@@ -32,14 +34,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "ten_bit.mkv": {"codec": "ffv1", "pixels": "yuv422p10le"},
     "picture.gif": {"codec": "gif", "pixels": "rgb8"},
 }
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test a cache of its own."""
-    monkeypatch.setenv("PROBE4D_CACHE_DIR", str(tmp_path / "cache"))
-    video_index._cached_index.cache_clear()
-    return tmp_path / "cache"
 
 
 @pytest.fixture(params=sorted(RECIPES))
