@@ -16,7 +16,8 @@ class UnitGraph:
 
     Attributes:
         units: by id.
-        ready: those that may start, in their order; a runner takes them out, and may put one back.
+        ready: those that may start, in their order; a runner takes them out, and may put one back. A runner that
+            sends units ahead of their needs asks `has_ended` too: some of these may have an outcome already.
         open: how many have no outcome yet.
 
     Raises:
@@ -33,6 +34,11 @@ class UnitGraph:
         self._check_order()
         self.ready = deque(unit for unit in units if not unit.needs)
         self.open = len(units)
+        self._ended: set[str] = set()
+
+    def has_ended(self, unit_id: str) -> bool:
+        """Return whether a unit has its outcome."""
+        return unit_id in self._ended
 
     def needed_by(self, unit_id: str) -> Sequence[str]:
         """Return the units that need this one."""
@@ -46,10 +52,16 @@ class UnitGraph:
         """Yield the outcome, after it what it bars as `skipped`, and make ready what it frees.
 
         A unit that needs two failures is skipped once.
+
+        Raises:
+            RuntimeError: the unit has an outcome already; a runner that counts one twice would never end.
         """
+        if outcome.unit in self._ended:
+            raise RuntimeError(f"unit {outcome.unit!r}: expected one outcome, got a second one ({outcome.status}).")
         ended = deque([outcome])
         while ended:
             one = ended.popleft()
+            self._ended.add(one.unit)
             self.open -= 1
             yield one
             for name in self._needed_by[one.unit]:

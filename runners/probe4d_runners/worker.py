@@ -18,6 +18,9 @@ from probe4d_runners.process import adopt
 
 __all__ = ["carry_out", "serve"]
 
+# What a batch system sends to every process of a job that it ends or preempts.
+TO_THE_OWNER = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
 
 def carry_out(target: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the unit's value as `ok`, or as `failed` the error with its traceback."""
@@ -50,5 +53,16 @@ def _listen(connection: Connection, units: queue.SimpleQueue[tuple[str, dict[str
     os._exit(1)
 
 
+def leave_signals_to_the_owner() -> None:
+    """Outlive the signals that the owner gets too: it decides what becomes of the unit, and its end ends this.
+
+    A worker that died of one would count as lost, and its unit as tried. They are not ignored, which the programs that
+    a unit starts would inherit.
+    """
+    for sign in TO_THE_OWNER:
+        signal.signal(sign, lambda *_: None)
+
+
 if __name__ == "__main__":
+    leave_signals_to_the_owner()
     serve(adopt(int(sys.argv[1])))

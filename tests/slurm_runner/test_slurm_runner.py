@@ -1,19 +1,19 @@
-"""The Slurm runner by submitit's local executor: real jobs, killed and preempted; and by a Slurm where one is."""
+"""The Slurm runner by submitit's local executor: real jobs, killed and preempted. With Slurm: tests/machines."""
 
 import functools
 import os
-import shutil
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("submitit", reason="needs submitit: pip install 'probe4d[slurm]'")
 
 from probe4d.errors import UsageError
-from probe4d.testing import check_runner
+from probe4d.testing import parametrize_with_checks
+from probe4d_slurm import queue
 from probe4d_slurm.job import lines_of
-from probe4d_slurm.plugin import RUNNERS
 from probe4d_slurm.runner import SlurmRunner
 from runner_toys import gone_soon, pids, toy_unit
 
@@ -36,6 +36,37 @@ def run(repository, tmp_path, monkeypatch):
     return run
 
 
+@parametrize_with_checks({"slurm": "probe4d_slurm.plugin"})
+def test_conformance(check):
+    check()
+
+
+def test_a_job_that_was_quicker_than_the_runner_looked_is_not_carried_out_again(unit, tmp_path, monkeypatch):
+    sent = []
+
+    class Done:
+        """A job that is over before anybody asks for it."""
+
+        def __init__(self, job):
+            sent.append([one.id for one in job.units])
+            job()
+            self.job_id, self.state = "1", "FINISHED"
+
+        def done(self):
+            return True
+
+    class Executor:
+        def submit_array(self, jobs):
+            return [Done(job) for job in jobs]
+
+    runner = SlurmRunner(workers=1, cluster="local", folder=str(tmp_path / "jobs"))
+    monkeypatch.setattr(runner, "executor", lambda name: Executor())
+    units = [unit("last", needs=("left", "right")), unit("left", needs=("first",)), unit("right", needs=("first",))]
+    outcomes = runner.run([*units, unit("first")])
+    assert [outcome.unit for outcome in outcomes] == ["first", "left", "right", "last"]
+    assert sent == [["first", "left", "right", "last"]]
+
+
 def test_parts_of_a_plan_run_as_jobs_in_the_order_of_its_needs(run, unit, tmp_path):
     units = [
         unit("last", needs=("a", "b", "c")),
@@ -51,7 +82,6 @@ def test_parts_of_a_plan_run_as_jobs_in_the_order_of_its_needs(run, unit, tmp_pa
     assert len(list((tmp_path / "jobs").glob("*/array1-part*.jsonl"))) == 2
 
 
-@pytest.mark.slow  # on a machine at load 15 submitit's local executor once lost the job that it queued again
 def test_a_job_that_is_preempted_goes_on_after_what_it_has_done(run, unit, tmp_path):
     units = [unit("first"), unit("slow", "hang once", needs=("first",)), unit("last", needs=("slow",))]
     preempt = threading.Thread(target=lambda: os.kill(pids(tmp_path / "slow.1")[1], signal.SIGUSR2))
@@ -92,13 +122,40 @@ def test_options_that_make_no_sense_are_refused(options):
         SlurmRunner(**options)
 
 
-@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="there is a Slurm here")
-def test_without_slurm_the_error_says_so(unit, tmp_path):
+def test_without_slurm_the_error_says_so(unit, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match=r"runner slurm: .*Run it where `sbatch` works"):
         list(SlurmRunner(folder=str(tmp_path)).run([unit("a")]))
 
 
-@pytest.mark.skipif(shutil.which("sbatch") is None, reason="needs a Slurm: there is no `sbatch` here")
-def test_conformance_on_a_real_slurm():
-    results = check_runner(RUNNERS[0])
-    assert {result.status for result in results} == {"passed"}
+@pytest.fixture
+def squeue(tmp_path, monkeypatch):
+    """Return a function that puts a program in the place of `squeue`, and asks for the states of jobs 7 and 8_1."""
+    monkeypatch.setattr(queue, "ASK_SECONDS", 0.0)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    asked = queue.SlurmQueue()
+    jobs = [SimpleNamespace(job_id=name, paths=SimpleNamespace(result_pickle=tmp_path / name)) for name in ("7", "8_1")]
+
+    def ask(script):
+        program = tmp_path / "squeue"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        asked.look(jobs)
+        return [(asked.state(job), asked.over(job)) for job in jobs]
+
+    return ask
+
+
+def test_a_job_is_over_by_its_state_or_since_slurm_has_forgotten_it(squeue, tmp_path):
+    assert squeue("echo '7|PENDING\n8_1|RUNNING'") == [("PENDING", False), ("RUNNING", False)]
+    assert squeue("echo '7|COMPLETING'") == [("COMPLETING", False), ("GONE", True)]
+    assert squeue("echo '7|NODE_FAIL\n8_1|TIMEOUT'") == [("NODE_FAIL", True), ("TIMEOUT", True)]
+    (tmp_path / "7").touch()
+    assert squeue("echo '7|RUNNING\n8_1|RUNNING'") == [("RUNNING", True), ("RUNNING", False)], "its result is there"
+    assert squeue("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")[1] == ("GONE", True)
+
+
+def test_while_slurm_does_not_answer_what_was_known_of_jobs_stays(squeue):
+    assert squeue("exit 1") == [("UNKNOWN", False)] * 2
+    assert squeue("echo '7|RUNNING\n8_1|PENDING'")[0] == ("RUNNING", False)
+    assert squeue("echo 'Unable to contact slurm controller' >&2; exit 1") == [("RUNNING", False), ("PENDING", False)]

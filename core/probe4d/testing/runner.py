@@ -77,11 +77,13 @@ class RunnerSubject(Subject):
         spec = self.spec
         # Ours to ourselves: the job is written and read by this check alone.
         job.write_bytes(pickle.dumps((spec.target, dict(spec.options), [asdict(unit) for unit in units])))
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        path = [os.path.abspath(entry) for entry in sys.path if entry]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
         command = [sys.executable, "-m", "probe4d.testing.runner_process", str(job), str(answer)]
         try:
+            # In a folder of its own: what a runner leaves in the working folder goes with it.
             done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+                command, env=environment, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
             )
         except subprocess.TimeoutExpired as error:
             raise CheckFailed(f"expected the run to end, got nothing in {SECONDS} s") from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import attrs
@@ -31,7 +34,15 @@ class Job:
         self.retries, self.timeout = retries, timeout
 
     def __call__(self) -> int:
-        """Carry out what is not done, and return how many units had an outcome."""
+        """Carry out what is not done, and return how many units had an outcome.
+
+        Raises:
+            SystemExit: Slurm told the job to end (SIGTERM); its worker ends with it, nothing is noted of its unit.
+        """
+        with ending_at(signal.SIGTERM):
+            return self._carry_out()
+
+    def _carry_out(self) -> int:
         done = {line["unit"] for line in lines_of(Path(self.ledger)) if line.get("status") == "ok"}
         left = {unit.id for unit in self.units} - done
         units = [
@@ -56,6 +67,25 @@ class Job:
     def checkpoint(self) -> DelayedSubmission:
         """Return what to queue again when the job is preempted or its time is over: the same, for the ledger knows."""
         return DelayedSubmission(self)
+
+
+@contextlib.contextmanager
+def ending_at(sign: signal.Signals) -> Iterator[None]:
+    """Let a signal raise SystemExit within.
+
+    submitit has a job ignore SIGTERM. So a job that is preempted or cancelled would work on for the seconds that Slurm
+    waits (KillWait), with what it does then lost as likely as not.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        signal.signal(sign, lambda *_: None)  # once is enough: what ends the workers is not to be interrupted
+        raise SystemExit(128 + number)
+
+    before = signal.signal(sign, leave)
+    try:
+        yield
+    finally:
+        signal.signal(sign, before)
 
 
 def lines_of(ledger: Path) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from probe4d.errors import UsageError
 from probe4d_runners.runner_options import at_least, seconds_or_none
 from probe4d_runners.unit_graph import UnitGraph
 from probe4d_slurm.job import Job, lines_of
+from probe4d_slurm.queue import LocalQueue, SlurmQueue
 
 __all__ = ["SlurmRunner"]
 
@@ -56,6 +57,9 @@ class SlurmRunner:
             raise UsageError(f"SlurmRunner.cluster: expected 'slurm' or 'local', got {cluster!r}.")
         self.cluster = cluster
         self.slurm = {f"slurm_{name}": value for name, value in (slurm or {}).items()}
+        # Where a cluster's jobs are not queued again unless they ask for it (JobRequeue=0).
+        more = self.slurm.get("slurm_additional_parameters", {})
+        self.slurm["slurm_additional_parameters"] = {"requeue": True, **more}
 
     def run(self, units: Sequence[Unit], *, on_start: Callable[[str], None] | None = None) -> Iterator[Outcome]:
         """Yield one outcome per unit, as they end; units stand in any order.
@@ -98,6 +102,7 @@ class _Run:
     def __init__(self, runner: SlurmRunner, graph: UnitGraph, on_start: Callable[[str], None]) -> None:
         self.runner, self.graph, self.on_start = runner, graph, on_start
         self.name = uuid.uuid4().hex[:12]
+        self.queue: SlurmQueue | LocalQueue = SlurmQueue() if runner.cluster == "slurm" else LocalQueue()
         self.parts: list[_Part] = []
         self.begun: set[str] = set()
         self.jobs_lost: dict[str, int] = {}
@@ -109,8 +114,9 @@ class _Run:
             while self.graph.open or self.parts:  # a job that has nothing left to do ends by itself
                 self._submit()
                 time.sleep(POLL_SECONDS)
+                self.queue.look(part.job for part in self.parts)
                 for part in list(self.parts):
-                    over = part.job.done()  # asked first: what it wrote before its end is there then
+                    over = self.queue.over(part.job)  # asked first: what it wrote before its end is there then
                     yield from self._read(part)
                     if over:
                         self.parts.remove(part)
@@ -123,13 +129,17 @@ class _Run:
         for part in self.parts:
             part.job.cancel(check=False)
         ends = time.monotonic() + CANCEL_SECONDS
-        while time.monotonic() < ends and not all(part.job.done() for part in self.parts):
+        while time.monotonic() < ends and not all(self.queue.over(part.job) for part in self.parts):
+            self.queue.look(part.job for part in self.parts)
             time.sleep(POLL_SECONDS / 5)
 
     def _submit(self) -> None:
         """Submit one array for all that may start and is in no job yet."""
         flying = {name for part in self.parts for name in part.left}
-        ready = [unit for unit in self.graph.ready if unit.id not in flying]
+        # A job carries out what follows its units too: these get ready here when they are under way, or even have
+        # their outcome, where a job was quicker than we looked.
+        waiting = (unit for unit in self.graph.ready if not self.graph.has_ended(unit.id))
+        ready = [unit for unit in waiting if unit.id not in flying]
         self.graph.ready.clear()
         if not ready:
             return
@@ -179,14 +189,13 @@ class _Run:
         """Put what an ended job left undone back in line, or yield its failure after the last try."""
         lost = [unit for unit in part.left.values() if not self.graph.waits_for(unit.id)]
         for unit in lost:
-            self.jobs_lost[unit.id] = (
-                self.jobs_lost.get(unit.id, 0) + 1
-            )  # also one that ended before it came to the unit
-            tries = self.jobs_lost[unit.id]
+            tries = self.jobs_lost.get(unit.id, 0) + 1  # also where the job ended before it came to the unit
+            self.jobs_lost[unit.id] = tries
             if tries <= self.runner.retries:
                 self.graph.ready.append(unit)
             else:
-                error = f"its job {part.job.job_id} ended ({part.job.state}); tried {tries} times. {self._stderr(part)}"
+                how = f"its job {part.job.job_id} ended ({self.queue.state(part.job)}); tried {tries} times"
+                error = f"{how}. {self._stderr(part)}"
                 yield from self.graph.settle(Outcome(unit=unit.id, status="failed", error=error, attempts=tries))
 
     @staticmethod
