@@ -11,8 +11,13 @@ import sys
 import pytest
 
 from probe4d.errors import UsageError
+from probe4d_fourds.objective import mae_table
+from probe4d_fourds.sizes import PAPER
+from probe4d_fourds.training_config import load_config
+from probe4d_runners.jax import mesh as meshes
 from probe4d_runners.jax.collectives import collectives
 from probe4d_runners.jax.topology import Topology
+from probe4d_vit.table import leaves
 
 PROGRAM = """
 HloModule jit_step
@@ -89,3 +94,13 @@ def test_a_topology_that_is_not_known_is_refused_before_anything_is_compiled():
 def test_a_topology_that_is_none_is_refused(text):
     with pytest.raises(UsageError, match="topology: expected"):
         Topology.parse(text)
+
+
+def test_a_mesh_that_is_not_stated_splits_the_parameters_of_every_size():
+    """Widths that 256 chips do not divide get two copies in 128 parts, not 256 copies."""
+    copies = {}
+    for size in PAPER:
+        table = mae_table(load_config(size).model.objective())
+        copies[size] = meshes.copies([(param.shape, param.axes) for _, param in leaves(table)], 256, 1)
+    assert copies == dict.fromkeys(PAPER, 1) | {"4ds-s": 2, "4ds-g": 2}
+    assert meshes.MeshShape().sizes(256) == (1, 256, 1)

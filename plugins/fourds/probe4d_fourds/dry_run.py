@@ -13,10 +13,10 @@ from attrs import frozen
 
 from probe4d.errors import Probe4dError
 from probe4d_fourds.flops import train_flops
-from probe4d_fourds.step import TrainStep
+from probe4d_fourds.step import TrainStep, mesh_for
 from probe4d_fourds.training_config import TrainConfig
 from probe4d_runners.jax.collectives import Traffic, collectives
-from probe4d_runners.jax.mesh import describe, fsdp_size, make_mesh, unsharded
+from probe4d_runners.jax.mesh import describe, fsdp_size, unsharded
 from probe4d_runners.jax.topology import Topology
 
 __all__ = ["DryRun", "dry_run"]
@@ -104,7 +104,8 @@ def dry_run(config: TrainConfig, topology: Topology, *, utilisation: float = 0.4
         dtype=config.compute.dtype or "bfloat16",
         attention=config.compute.attention or ("fused" if real else "einsum"),
     )
-    step = TrainStep(config.model.objective(), recipe, make_mesh(config.mesh, devices))
+    model = config.model.objective()
+    step = TrainStep(model, recipe, mesh_for(model, config.mesh, devices))
     batch = config.data.batch_size
     video = jax.ShapeDtypeStruct((batch, *step.config.vit.clip, 3), jnp.uint8, sharding=step.batch_sharding)
     began = time.perf_counter()

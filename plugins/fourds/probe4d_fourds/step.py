@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -59,6 +59,11 @@ class Recipe:
     dtype: str = "float32"
     attention: str = "tiled"
     remat: str = "none"
+
+
+def mesh_for(config: Mae, shape: meshes.MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
+    """Return the mesh over the devices; where nothing is said of `data` and `fsdp`, one that splits this model."""
+    return meshes.make_mesh(shape, devices, [(param.shape, param.axes) for _, param in leaves(mae_table(config))])
 
 
 class TrainStep:

@@ -23,10 +23,10 @@ from probe4d_datasets.pretraining import ClipStream, open_stream
 from probe4d_fourds.export import write_npz, write_safetensors
 from probe4d_fourds.flops import train_flops
 from probe4d_fourds.run_log import RunLog
-from probe4d_fourds.step import TrainStep
+from probe4d_fourds.step import TrainStep, mesh_for
 from probe4d_fourds.training_config import TrainConfig
 from probe4d_runners.jax.checkpoints import Checkpoints
-from probe4d_runners.jax.mesh import describe, fsdp_size, make_mesh, unsharded
+from probe4d_runners.jax.mesh import describe, fsdp_size, unsharded
 from probe4d_runners.jax.peak import matmul_peak
 
 __all__ = ["TrainResult", "train"]
@@ -74,7 +74,8 @@ class _Training:
     def __init__(self, config: TrainConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.lead = jax.process_index() == 0
-        self.step = TrainStep(config.model.objective(), config.recipe(), make_mesh(config.mesh))
+        model = config.model.objective()
+        self.step = TrainStep(model, config.recipe(), mesh_for(model, config.mesh))
         if config.data.batch_size % (self.step.shards * config.optimizer.accumulate):
             raise UsageError(
                 f"data.batch_size: expected a multiple of {self.step.shards} shards x {config.optimizer.accumulate} "

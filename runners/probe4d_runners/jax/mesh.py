@@ -13,7 +13,7 @@ from math import isqrt, prod
 from typing import Any, TypeAlias
 
 import jax
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -26,6 +26,7 @@ __all__ = [
     "MESH_AXES",
     "MeshShape",
     "batch_shards",
+    "copies",
     "describe",
     "fsdp_size",
     "make_mesh",
@@ -45,13 +46,19 @@ TENSOR = ("heads", "mlp", "pixels")
 PREFERRED = ("embed", "mlp", "pixels")
 # Below this many numbers a parameter is copied: gathering it costs more than keeping it.
 SMALLEST = 16_384
+# Of all numbers of a model, those that may be copied before the mesh is given another shape.
+COPIED = 0.01
 
 
 @frozen(kw_only=True)
 class MeshShape:
-    """How many devices each mesh axis has; one may be -1, the rest of the devices."""
+    """How many devices each mesh axis has; one may be -1, the rest of the devices.
 
-    data: int = field(default=1)
+    `data` 0 is 1, or where nothing is said of `fsdp` either, the smallest number for which the parameters are split
+    (`make_mesh`).
+    """
+
+    data: int = field(default=0)
     fsdp: int = field(default=-1)
     tensor: int = field(default=1)
 
@@ -61,7 +68,7 @@ class MeshShape:
         Raises:
             UsageError: they do not multiply to the number of devices.
         """
-        sizes = [self.data, self.fsdp, self.tensor]
+        sizes = [self.data or 1, self.fsdp, self.tensor]
         open_axes = [i for i, size in enumerate(sizes) if size == -1]
         known = prod(size for size in sizes if size != -1)
         if len(open_axes) == 1 and known > 0 and devices % known == 0:
@@ -74,18 +81,39 @@ class MeshShape:
         return sizes[0], sizes[1], sizes[2]
 
 
-def make_mesh(shape: MeshShape, devices: Sequence[Any] | None = None) -> Mesh:
+def make_mesh(
+    shape: MeshShape, devices: Sequence[Any] | None = None, params: Sequence[tuple[Sequence[int], Axes]] = ()
+) -> Mesh:
     """Return the mesh over the devices; all of the process group's by default.
+
+    Args:
+        params: shape and logical axes of each parameter. A width that 256 devices do not divide (4ds-g: 1664) may be
+            divided by 128: two copies of all parameters, each in 128 parts, hold less than 256 copies of most of them.
 
     Raises:
         UsageError: the shape does not fit the number of devices.
     """
     given = list(jax.devices() if devices is None else devices)
+    if (shape.data, shape.fsdp) == (0, -1) and params:
+        shape = evolve(shape, data=copies(params, len(given) // max(shape.tensor, 1), shape.tensor))
     data, fsdp, tensor = shape.sizes(len(given))
     ring = _nearest_to_square(fsdp)
     # Neighbours in the mesh are neighbours on the torus.
     arranged = mesh_utils.create_device_mesh((data, fsdp // ring, ring, tensor), given, allow_split_physical_axes=True)
     return Mesh(arranged, MESH_AXES, axis_types=(AxisType.Auto,) * len(MESH_AXES))
+
+
+def copies(params: Sequence[tuple[Sequence[int], Axes]], devices: int, tensor: int) -> int:
+    """Return the smallest `data` for which hardly a number is copied within each part of it; 1 if there is none."""
+    sizes = [prod(shape) for shape, _ in params]
+    for data in range(1, devices):
+        if devices % data:
+            continue
+        split = [any(_split(shape, axes, devices // data, tensor)) for shape, axes in params]
+        copied = sum(size for size, done in zip(sizes, split, strict=True) if size >= SMALLEST and not done)
+        if copied <= COPIED * sum(sizes):
+            return data
+    return 1
 
 
 def _nearest_to_square(size: int) -> int:
@@ -119,17 +147,20 @@ def spec_of(shape: Sequence[int], axes: Axes, mesh: Mesh) -> P:
         shape: of the parameter.
         axes: logical name of each axis; None is never split by `tensor`.
     """
+    return P(*_split(shape, axes, fsdp_size(mesh), mesh.shape["tensor"]))
+
+
+def _split(shape: Sequence[int], axes: Axes, fsdp: int, tensor: int) -> list[Any]:
     split: list[Any] = [None] * len(shape)
     if prod(shape) < SMALLEST:
-        return P(*split)
-    tensor, fsdp = mesh.shape["tensor"], fsdp_size(mesh)
+        return split
     if tensor > 1:
         by_tensor = [i for i, name in enumerate(axes) if name in TENSOR and shape[i] % tensor == 0]
         if by_tensor:
             split[by_tensor[0]] = "tensor"
     if fsdp > 1:
         _split_by_fsdp(split, shape, axes, fsdp, tensor)
-    return P(*split)
+    return split
 
 
 def _split_by_fsdp(split: list[Any], shape: Sequence[int], axes: Axes, fsdp: int, tensor: int) -> None:
