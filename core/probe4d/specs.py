@@ -101,11 +101,12 @@ class Spec:
 
 @frozen(kw_only=True)
 class VideoInput:
-    """What a backbone is fed: `(b, frames, height, width, 3)`, float32.
+    """What a backbone is fed: `(b, frames, height, width, 3)`, float32 in [0, 1].
 
     Attributes:
-        mean, std: per channel, subtracted and divided by the backbone itself after `/ 255`.
-        resize: how a clip of another size gets there (pixels are resized, never position tables).
+        mean, std: per channel, subtracted and divided by the backbone itself.
+        resize: rule by which a clip of another size gets there, before it is fed (pixels are resized, never position
+            tables); see `probe4d_datasets.resize`.
     """
 
     frames: int = field(validator=positive)

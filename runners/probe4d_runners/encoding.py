@@ -74,7 +74,7 @@ class Encoder:
 
 
 def fit_input(video: Array, wanted: VideoInput) -> Array:
-    """Return the clip `(t, h, w, 3)` uint8 at the size that a backbone takes; only pixels are resized.
+    """Return the clip `(t, h, w, 3)` uint8 at the size that a backbone takes; pixels are resized by its own rule.
 
     Raises:
         UsageError: it has another number of frames.
@@ -84,7 +84,7 @@ def fit_input(video: Array, wanted: VideoInput) -> Array:
         raise UsageError(f"clip: expected {wanted.frames} frames for this backbone, got {frames}.")
     if (height, width) == (wanted.height, wanted.width):
         return video
-    return resize_pixels(video, (0.0, 0.0, float(width), float(height)), (wanted.height, wanted.width))
+    return resize_pixels(video, (0.0, 0.0, float(width), float(height)), (wanted.height, wanted.width), wanted.resize)
 
 
 @functools.lru_cache(maxsize=2)

@@ -12,7 +12,9 @@ from probe4d.contracts import Array
 from probe4d.errors import DataError
 from probe4d.specs import VideoInput
 
-__all__ = ["Clip", "clip_of", "input_of", "load_clip"]
+__all__ = ["RESIZE", "Clip", "clip_of", "input_of", "load_clip"]
+
+RESIZE = ("whole", "crop", "none", "bilinear", "bicubic", "area")
 
 
 @frozen(kw_only=True)
@@ -23,18 +25,23 @@ class Clip:
         frames: how many.
         stride: step between them, in frames of the file.
         start: the first.
-        resize: `bilinear` the whole frame to the size, `crop` its central part of the right shape, `none`.
+        resize: `whole` brings the whole frame to the size, `crop` its central part of the right shape, both by the
+            backbone's own rule; `none` leaves it; the name of a rule brings the whole frame there by that one.
     """
 
     frames: int
     stride: int = 1
     start: int = 0
-    resize: str = "bilinear"
+    resize: str = "whole"
 
     @property
     def positions(self) -> list[int]:
         """The frames of the file."""
         return [self.start + self.stride * number for number in range(self.frames)]
+
+    def rule(self, wanted: VideoInput) -> str:
+        """Return the rule by which pixels are resized for that input."""
+        return wanted.resize if self.resize in ("whole", "crop", "none") else self.resize
 
 
 def input_of(stated: VideoInput, model: Any) -> VideoInput:
@@ -70,7 +77,7 @@ def load_clip(video: str, clip: Clip, wanted: VideoInput) -> tuple[Array, dict[s
     read = _of_array if video.endswith(".npy") else _of_video
     pixels, facts = read(video, clip.positions)
     source = {"file": video, **facts, "frames": clip.positions, "size": list(pixels.shape[1:3])}
-    return _fit(pixels, clip.resize, wanted), source
+    return _fit(pixels, clip, wanted), source
 
 
 def _of_video(video: str, positions: Sequence[int]) -> tuple[Array, dict[str, Any]]:
@@ -116,16 +123,16 @@ def _of_array(video: str, positions: Sequence[int]) -> tuple[Array, dict[str, An
     return np.ascontiguousarray(stored[positions]), facts
 
 
-def _fit(pixels: Array, resize: str, wanted: VideoInput) -> Array:
+def _fit(pixels: Array, clip: Clip, wanted: VideoInput) -> Array:
     size = (wanted.height, wanted.width)
     height, width = pixels.shape[1:3]
-    if resize == "none" or (height, width) == size:
+    if clip.resize == "none" or (height, width) == size:
         return pixels
     from probe4d_datasets.resize import resize_pixels
 
     box_height, box_width = float(height), float(width)
-    if resize == "crop":
+    if clip.resize == "crop":
         scale = min(height / wanted.height, width / wanted.width)
         box_height, box_width = wanted.height * scale, wanted.width * scale
     left, top = (width - box_width) / 2, (height - box_height) / 2
-    return resize_pixels(pixels, (left, top, left + box_width, top + box_height), size)
+    return resize_pixels(pixels, (left, top, left + box_width, top + box_height), size, clip.rule(wanted))

