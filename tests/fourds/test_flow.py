@@ -82,3 +82,24 @@ def test_flow_takes_no_weights_and_only_frames_that_its_patches_tile():
         load(weights="some.npz")
     with pytest.raises(UsageError, match="multiples of 8"):
         load_backbone("flow").encode(np.zeros((1, 2, 60, 64, 3), np.float32), (1.0,))
+
+
+@pytest.mark.parametrize(("name", "options"), [("flow", {}), ("flow", {"size": 32, "cells": 1}), ("pixels", {}),
+                                               ("pixels", {"size": 64, "patch": 8})])  # fmt: skip
+def test_the_spec_says_what_the_options_make_of_it(name, options):
+    from probe4d.registry import registry
+    from probe4d_fourds.floors import configure
+
+    spec, kept = configure(registry().find("backbones", name).spec, options)
+    assert kept == options
+    video = np.zeros((1, spec.input.frames, spec.input.height, spec.input.width, 3), np.float32)
+    (features,) = load_backbone(name, **options).encode(video, (1.0,))
+    assert features.shape[1:] == (spec.tokens.time, spec.tokens.space, spec.tokens.channels)
+
+
+@pytest.mark.parametrize("options", [{"patch": 12}, {"patches": 8}, {"cells": 0}, {"size": True}])
+def test_options_that_fit_nothing_are_refused(options):
+    from probe4d_fourds.floors import configure, pixels
+
+    with pytest.raises(UsageError, match=r"pixels: expected"):
+        configure(pixels(), options)

@@ -95,13 +95,13 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def load(weights: str | None = None, seed: int = 0, patch: int = 8, cells: int = 2) -> Flow:
-    """Return the backbone; `seed` makes no difference to it.
+def load(weights: str | None = None, seed: int = 0, size: int = 64, patch: int = 8, cells: int = 2) -> Flow:
+    """Return the backbone; `seed` makes no difference to it, and `size` is that of the frames that it will get.
 
     Raises:
         UsageError: it has no weights.
     """
-    del seed
+    del seed, size
     if weights is not None:
         raise UsageError(f"flow: expected no weights, got {weights!r}. It learns nothing.")
     return Flow(patch, cells)

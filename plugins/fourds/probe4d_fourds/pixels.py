@@ -79,13 +79,13 @@ def patch_positions(rows: int, columns: int) -> Array:
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
 
 
-def load(weights: str | None = None, seed: int = 0, patch: int = 16, cells: int = 4) -> Pixels:
-    """Return the backbone; `seed` makes no difference to it.
+def load(weights: str | None = None, seed: int = 0, size: int = 224, patch: int = 16, cells: int = 4) -> Pixels:
+    """Return the backbone; `seed` makes no difference to it, and `size` is that of the frames that it will get.
 
     Raises:
         UsageError: it has no weights.
     """
-    del seed
+    del seed, size
     if weights is not None:
         raise UsageError(f"pixels: expected no weights, got {weights!r}. It learns nothing.")
     return Pixels(patch, cells)

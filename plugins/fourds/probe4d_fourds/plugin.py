@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attrs import evolve
 
 from probe4d import BackboneSpec, CommandSpec, TokenGrid, VideoInput, Weights, hookimpl
+from probe4d_fourds.floors import flow, pixels
 from probe4d_fourds.sizes import PAPER, SIZES, SMALL, vit_config
 from probe4d_vit.config import VitConfig
 from probe4d_vit.table import count
@@ -154,37 +155,4 @@ def _spec(name: str, variant: str, summary: str, options: dict[str, object], wei
         depth=config.depth,
         trainable=True,
         weights=weights,
-    )
-
-
-def pixels() -> BackboneSpec:
-    """Return the spec of the patch colours."""
-    return BackboneSpec(
-        name="pixels",
-        target="probe4d_fourds.pixels:load",
-        summary="the place of each 16 x 16 patch and its colours on a 4 x 4 grid: a floor, nothing is learned",
-        tags=("image", "floor"),
-        input=VideoInput(frames=16, height=224, width=224, resize="area"),
-        tokens=TokenGrid(time=16, space=196, channels=64),
-        params=0,
-        depth=1,
-        modality="image",
-        trainable=False,
-    )
-
-
-def flow() -> BackboneSpec:
-    """Return the spec of the optical flow."""
-    return BackboneSpec(
-        name="flow",
-        target="probe4d_fourds.flow:load",
-        summary="colours, place and optical flow of each 8 x 8 patch: a yardstick for motion, nothing is learned",
-        tags=("video", "floor"),
-        input=VideoInput(frames=16, height=64, width=64, resize="area"),
-        tokens=TokenGrid(time=16, space=64, channels=44),
-        params=0,
-        depth=1,
-        trainable=False,
-        requires=("opencv-python-headless>=4.9",),
-        extra="probe4d[flow]",
     )
