@@ -169,17 +169,33 @@ def _seconds(pool: multiprocessing.pool.Pool, data: Dataset, tasks: int, rounds:
     return time.perf_counter() - started
 
 
+def _undisturbed(data: Dataset, rounds: int) -> float:
+    """Return how long loading takes a process, without the time in which others had its core.
+
+    What it waits for itself, a lock or the disk, counts.
+    """
+    before, started = _queued(), time.perf_counter()
+    load_all(data, rounds)
+    return time.perf_counter() - started - (_queued() - before)
+
+
+def _queued() -> float:
+    """Return for how many seconds this process was ready to run and did not."""
+    return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+
+
 @pytest.mark.bench
 def test_two_processes_load_1_7_times_as_much(made):
-    _, data = made
+    name, data = made
     context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as one, context.Pool(2) as two:
-        for pool, count in ((one, 1), (two, 2)):
-            _seconds(pool, data, count, 1)  # imports and first files
+    with context.Pool(2) as pool:
+        _seconds(pool, data, 2, 1)  # imports and first files
         ratios = []
-        for _ in range(5):
-            alone, together = _seconds(one, data, 2, 4), _seconds(two, data, 2, 4)
-            ratios.append(alone / together)
+        for _ in range(7):
+            alone = pool.apply(_undisturbed, (data, 4))
+            both = [pool.apply_async(_undisturbed, (data, 4)) for _ in range(2)]
+            ratios.append(2 * alone / max(result.get() for result in both))
+    print(f"{name}: two processes load {statistics.median(ratios):.2f} times as much as one")
     assert statistics.median(ratios) >= 1.7
 
 
@@ -204,7 +220,9 @@ def test_chunks_open_about_as_fast_as_with_torch(tmp_path):
         return data.load(data.sample_ids()[0], FRAMES).video
 
     np.testing.assert_array_equal(by_torch(), by_probe4d())
-    assert ratio(by_probe4d, by_torch) <= 1.2
+    measured = ratio(by_probe4d, by_torch)
+    print(f"sixteen frames of a chunk: {measured:.2f} times the time of torch.load and Pillow")
+    assert measured <= 1.2
 
 
 @pytest.mark.bench
@@ -221,15 +239,17 @@ def test_a_clip_of_a_video_comes_about_as_fast_as_with_decord(tmp_path):
         return data.load("0", FRAMES).video
 
     assert by_decord().shape == by_probe4d().shape
-    assert ratio(by_probe4d, by_decord) <= 1.5
+    measured = ratio(by_probe4d, by_decord)
+    print(f"sixteen frames of a webm: {measured:.2f} times the time of decord")
+    assert measured <= 1.5
 
 
 @pytest.mark.bench
 def test_loading_by_pytorch_s_workers_is_no_faster(made):
     """The dataset as it is in `torch.utils.data.DataLoader` with two workers, beside two plain processes."""
     data_module = pytest.importorskip("torch.utils.data", reason="pip install torch to compare with it")
-    _, data = made
-    items = [one for one in data.sample_ids() for _ in range(12)]
+    name, data = made
+    items = [one for one in data.sample_ids() for _ in range(24)]
 
     class Clips(data_module.Dataset):
         def __len__(self) -> int:
@@ -249,8 +269,10 @@ def test_loading_by_pytorch_s_workers_is_no_faster(made):
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as two:
         _seconds(two, data, 2, 1)
-        rates = [(2 * 6 * COUNT / _seconds(two, data, 2, 6), by_torch()) for _ in range(3)]
-    assert statistics.median(ours / theirs for ours, theirs in rates) >= 0.8
+        rates = [(2 * 12 * COUNT / _seconds(two, data, 2, 12), by_torch()) for _ in range(3)]
+    measured = statistics.median(ours / theirs for ours, theirs in rates)
+    print(f"{name}: two processes give {measured:.2f} times the clips a second of a DataLoader with two workers")
+    assert measured >= 0.8
 
 
 def ratio(one: Callable[[], object], other: Callable[[], object], rounds: int = 7) -> float:
