@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from s3_server import bucket
+
+__all__ = ["bucket"]
+
 
 @pytest.fixture(scope="session")
 def toys() -> ModuleType:

@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -19,9 +18,6 @@ from probe4d.store.pruning import remove
 from probe4d.store.sets import stored_sets
 from probe4d.store.verifying import repair, verify
 
-pytest.importorskip("s3fs", reason="needs s3fs: a store at s3://")
-moto_server = pytest.importorskip("moto.server", reason="needs moto's server: a real S3 on loopback")
-BUCKET = "features"
 PROGRAM = Path(__file__).with_name("s3_writers.py")
 
 
@@ -35,32 +31,6 @@ def toy() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """Yield the URL of a bucket; fsspec and its processes are told of the server by their environment."""
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    patch = pytest.MonkeyPatch()
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        patch.setenv(name, value)
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().mkdir(BUCKET)
-    yield f"s3://{BUCKET}"
-    s3fs.S3FileSystem.clear_instance_cache()
-    patch.undo()
-    server.stop()
 
 
 def started(url: str, seed: int) -> subprocess.Popen[bytes]:
