@@ -11,6 +11,10 @@ import time
 
 from probe4d.contracts import Unit
 
+# Bounds of what never comes to an end when all is well: a busy machine may be slow.
+HANG_SECONDS = 600
+PATIENCE = 120
+
 
 def toy_unit(folder, name, then="return", needs=(), **more):
     """Return a unit that carries out `count`."""
@@ -29,17 +33,17 @@ def count(folder, name, then="return"):
         os.kill(os.getpid(), signal.SIGKILL)
     if what in ("kill the owner", "stop the owner"):
         os.kill(os.getppid(), signal.SIGKILL if what == "kill the owner" else signal.SIGSTOP)
-        time.sleep(60)
+        time.sleep(HANG_SECONDS)
     if what == "hang":
-        time.sleep(60)
+        time.sleep(HANG_SECONDS)
     if what == "raise":
         raise KeyError(name)
     if what == "exit":
         sys.exit(3)
     if what == "leave a child":
-        child = subprocess.Popen(["sleep", "60"])
+        child = subprocess.Popen(["sleep", str(HANG_SECONDS)])
         pathlib.Path(folder, "child").write_text(str(child.pid))
-        time.sleep(60)
+        time.sleep(HANG_SECONDS)
     if what == "print":
         print("words that nobody asked for")
         print("and a warning", file=sys.stderr)
@@ -50,7 +54,7 @@ def count(folder, name, then="return"):
 
 def pids(file):
     """Return the process that noted itself in a file, and its owner, once it has."""
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + PATIENCE
     while not (file.exists() and file.read_text()):
         assert time.monotonic() < ends, f"nothing in {file}"
         time.sleep(0.02)
@@ -67,7 +71,7 @@ def alive(pid):
         return False
 
 
-def gone_soon(pid, seconds=10):
+def gone_soon(pid, seconds=PATIENCE):
     """Wait for the end of a process, and return whether it came."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends and alive(pid):

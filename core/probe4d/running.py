@@ -27,7 +27,7 @@ from probe4d.registry import find, make
 from probe4d.sessions import Session
 from probe4d.shares import Share
 from probe4d.store.files import open_files
-from probe4d.unit_logs import keep_log, whereabouts
+from probe4d.unit_logs import keep_log, whereabouts, with_logs
 
 __all__ = ["INCOMPLETE", "RunResult", "check_plan", "make_runner", "run_plan"]
 
@@ -150,7 +150,7 @@ def run_plan(
             plan.run.write_run({**state, "status": status, **_ended(plan, outcomes)})
     if status != "cancelled":
         _sweep(plan)
-    records = _records(plan)
+    records = with_logs(plan.run, _records(plan), {unit.id: unit for unit in plan.units})
     _announce_new(records, outcomes, by_id)
     return RunResult(
         plan=plan,

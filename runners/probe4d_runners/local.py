@@ -52,14 +52,22 @@ class LocalRunner:
         retries: how often a unit is tried again after its worker died or its time ran out. A unit
             that raises is not tried again: it would raise again.
         timeout: seconds that one try of a unit may take; none by default.
+        output: file descriptor that takes what the workers write; this process's own stdout and stderr without.
 
     `Unit.resources` are not looked at: a worker is one slot.
     """
 
-    def __init__(self, workers: int | None = None, retries: int = 1, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        retries: int = 1,
+        timeout: float | None = None,
+        output: int | None = None,
+    ) -> None:
         self.workers = at_least("LocalRunner.workers", 1, usable_cores() if workers is None else workers)
         self.retries = at_least("LocalRunner.retries", 0, retries)
         self.timeout = seconds_or_none("LocalRunner.timeout", timeout)
+        self.output = output
 
     def run(self, units: Sequence[Unit], *, on_start: Callable[[str], None] | None = None) -> Iterator[Outcome]:
         """Yield one outcome per unit, as they end; units stand in any order.
@@ -95,7 +103,7 @@ class _Run:
     def _start_ready(self) -> None:
         while (self.graph.ready or self.again) and len(self.busy) < self.runner.workers:
             job = _Job(unit=self.graph.ready.popleft()) if self.graph.ready else self.again.popleft()
-            worker = self.idle.pop() if self.idle else WorkerProcess()
+            worker = self.idle.pop() if self.idle else WorkerProcess(self.runner.output)
             # Known as busy before it is sent anything: an interrupt in between must not orphan it.
             self.busy[worker.connection] = _Busy(worker=worker, job=job)
             if not job.attempts:

@@ -70,7 +70,7 @@ def test_parts_one_after_the_other_complete_the_run_and_say_what_is_left(toys, u
 def test_parts_at_the_same_time_give_the_bits_of_one_worker(toys, undisturbed, tmp_path):
     toy = toys.Toy(tmp_path)
     parts = [toy.start("--part", f"{number}/5") for number in range(1, 6)]
-    told = [part.communicate(timeout=180) for part in parts]
+    told = [part.communicate(timeout=toys.PATIENCE) for part in parts]
     assert {part.returncode for part in parts} <= {0, 75}, told
     code, _, err = toy.run()
     assert code == 0, err

@@ -140,7 +140,7 @@ def test_a_suite_whose_jobs_are_requeued_has_the_result_of_an_undisturbed_run(sl
                 slurm.tell("scontrol", "requeue", job)
                 slurm.hurry(job)
         time.sleep(0.1)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=toys.PATIENCE)
     assert process.returncode == 0, out + err
     assert len(requeued) == 2
     assert {slurm.job(job)["Restarts"] for job in requeued} == {"1"}

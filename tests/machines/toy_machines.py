@@ -35,7 +35,7 @@ if shift := float(os.environ.get("TOY_CLOCK", "0")):
 """
 
 WORK = """
-import hashlib, os, signal, time
+import hashlib, os, signal, sys, time
 from pathlib import Path
 import numpy as np
 
@@ -47,6 +47,8 @@ class Mean:
         rest = int(hashlib.sha256(video.tobytes()).hexdigest(), 16) % 5
         if os.environ.get("TOY_HOSTILE") == str(rest):
             os.kill(os.getpid(), signal.SIGKILL)
+        if words := os.environ.get("TOY_SAYS"):
+            print(words, file=sys.stderr)
         time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
         b, t, h, w, c = video.shape
         parts = video.reshape(b, 2, t // 2, 2, h // 2, 2, w // 2, c).mean((2, 4, 6))
@@ -101,6 +103,7 @@ length = 24
 length = 8
 """
 SHARDS = 4  # rows of one
+PATIENCE = 600  # seconds that a command may take: a bound for what hangs, on however busy a machine
 PARTS_OF_RESULT = ("run/cells/*/predictions.npz", "run/cells/*/samples.jsonl", "run/targets/*.npz")
 
 
@@ -127,10 +130,11 @@ class Toy:
     def environment(self, **changes: str) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(self.site), "OMP_NUM_THREADS": "1", **changes}
 
-    def start(self, *options: str, workers: int = 1, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *options: str, workers: int | None = 1, **environment: str) -> subprocess.Popen[str]:
         """Start a run in the folder; all its processes are its children."""
         line = [sys.executable, __file__, "run", "toy.toml", "-o", "run", "--store", self.store]
-        line += ["--workers", str(workers), "--no-report", "--display", "none", *options]
+        line += [] if workers is None else ["--workers", str(workers)]
+        line += ["--no-report", "--display", "none", *options]
         return subprocess.Popen(
             line,
             cwd=self.folder,
@@ -140,11 +144,11 @@ class Toy:
             text=True,
         )
 
-    def run(self, *options: str, workers: int = 1, **environment: str) -> tuple[int, str, str]:
+    def run(self, *options: str, workers: int | None = 1, **environment: str) -> tuple[int, str, str]:
         """Run to the end; return exit code, output and errors."""
         process = self.start(*options, workers=workers, **environment)
         try:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
         return process.returncode, out, err
@@ -159,8 +163,12 @@ class Toy:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
         )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the run's records as they are in their files."""
+        return [json.loads(file.read_text()) for file in sorted(self.folder.glob("run/cells/*/record.json"))]
 
     def results(self) -> dict[str, Any]:
         """Return what must not hang on how the run went: numbers, and digests of predictions and features."""

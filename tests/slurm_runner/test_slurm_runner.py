@@ -100,6 +100,15 @@ def test_a_job_that_is_killed_is_submitted_again_without_what_it_has_done(run, u
     assert "tried 2 times" in outcomes["bad"].error
 
 
+@pytest.fixture(params=["heard", "ignored"])
+def interrupts(request):
+    """Let SIGINT be heard by what is started, or ignored as by all that a script starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if request.param == "ignored" else signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_run_that_is_given_up_leaves_no_process(repository, unit, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(repository / "tests"))
     runner = SlurmRunner(workers=2, cluster="local", folder=str(tmp_path / "jobs"))

@@ -25,8 +25,26 @@ def embedded(workers: int, resources: Mapping[str, float], lost_after: float) ->
         workers: processes, of one unit each.
         resources: what each of them offers.
         lost_after: seconds without a sign of life after which a worker is replaced.
+
+    Raises:
+        Probe4dError: a worker does not start.
     """
-    cluster = LocalCluster(
+    try:
+        cluster = _started(workers, resources, lost_after)
+    except RuntimeError as error:  # a worker died as it started
+        raise Probe4dError(
+            f"Dask on this machine: expected {workers} workers to start, got {error.__cause__ or error}. "
+            "Run the same command again, with fewer --workers if the memory is short."
+        ) from error
+    try:
+        with Client(cluster, set_as_default=False) as client:
+            yield client
+    finally:
+        cluster.close(timeout=CONNECT_SECONDS)
+
+
+def _started(workers: int, resources: Mapping[str, float], lost_after: float) -> LocalCluster:
+    return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
@@ -39,11 +57,6 @@ def embedded(workers: int, resources: Mapping[str, float], lost_after: float) ->
         # A dead worker's units come back to the runner, which knows which of them had begun.
         scheduler_kwargs={"allowed_failures": 0, "worker_ttl": lost_after},
     )
-    try:
-        with Client(cluster, set_as_default=False) as client:
-            yield client
-    finally:
-        cluster.close(timeout=CONNECT_SECONDS)
 
 
 @contextmanager

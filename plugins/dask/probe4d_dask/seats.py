@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -19,10 +16,10 @@ from distributed import Worker, WorkerPlugin, get_worker
 from probe4d.contracts import Unit
 from probe4d.errors import DataError
 from probe4d_runners.process import WorkerProcess
+from probe4d_runners.unit_output import UnitOutput
 
 __all__ = ["THREADS", "Seats", "carry_out"]
 
-LOG_BYTES = 32_768  # the end of what a unit writes is kept
 VALUE_BYTES = 1_000_000  # a receipt is small; arrays belong into the store
 IDLE_SECONDS = 600.0  # a process that nobody asks for so long ends, with the backbones that it holds
 POLL_SECONDS = 1.0
@@ -124,16 +121,16 @@ class Seats(WorkerPlugin):
 
 
 class _Seat:
-    """A process and the file that takes what it writes."""
+    """A process with what it writes."""
 
     def __init__(self, folder: str, threads: Mapping[str, str | None]) -> None:
-        self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed by `end`
-        self.process = WorkerProcess(self._log.fileno(), folder, threads)
+        self._output = UnitOutput()
+        self.process = WorkerProcess(self._output.fileno(), folder, threads)
         self.since = time.monotonic()
 
     def carry_out(self, unit: Unit, timeout: float | None) -> dict[str, Any]:
         """Return what became of a unit, as `carry_out` of the module does."""
-        os.ftruncate(self._log.fileno(), 0)
+        self._output.clear()
         self.process.send(unit)
         answer = self._answer(math.inf if timeout is None else time.monotonic() + timeout)
         if answer is None:
@@ -148,7 +145,7 @@ class _Seat:
                 "Write arrays to the store or a file.",
             }
         self.since = time.monotonic()
-        return {**answer, "log": self._end_of_log()}
+        return {**answer, "log": self._output.text()}
 
     def _answer(self, ends: float) -> dict[str, Any] | None:
         """Wait for the answer; None where the process died, `late` where time ran out."""
@@ -159,14 +156,7 @@ class _Seat:
                 return None
         return {"status": "late"}
 
-    def _end_of_log(self) -> str:
-        size = os.fstat(self._log.fileno()).st_size
-        start = max(0, size - LOG_BYTES)
-        kept = os.pread(self._log.fileno(), LOG_BYTES, start).decode(errors="replace")
-        return f"[{start} bytes before]\n{kept}" if start else kept
-
     def end(self) -> None:
         """End the process."""
         self.process.end()
-        with contextlib.suppress(OSError):
-            self._log.close()
+        self._output.close()

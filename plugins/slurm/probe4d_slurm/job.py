@@ -17,6 +17,7 @@ from submitit.helpers import DelayedSubmission
 
 from probe4d.contracts import Unit
 from probe4d_runners.local import LocalRunner
+from probe4d_runners.unit_output import UnitOutput
 
 __all__ = ["Job", "lines_of"]
 
@@ -51,17 +52,22 @@ class Job:
             if unit.id in left
         ]
         worker = f"{socket.gethostname()} {os.environ.get('SLURM_JOB_ID', os.getpid())}"
-        with Path(self.ledger).open("a", encoding="utf-8") as file:
+        with Path(self.ledger).open("a", encoding="utf-8") as file, contextlib.closing(UnitOutput()) as output:
 
             def note(line: dict[str, Any]) -> None:
                 file.write(f"{json.dumps(line)}\n")
                 file.flush()
                 os.fsync(file.fileno())
 
+            def begin(unit: str) -> None:
+                output.clear()
+                note({"began": unit})
+
             note({})  # a line that a killed job began ends here
-            runner = LocalRunner(workers=1, retries=self.retries, timeout=self.timeout)
-            for outcome in runner.run(units, on_start=lambda unit: note({"began": unit})):
-                note(attrs.asdict(attrs.evolve(outcome, worker=worker)))
+            runner = LocalRunner(workers=1, retries=self.retries, timeout=self.timeout, output=output.fileno())
+            for outcome in runner.run(units, on_start=begin):
+                log = output.text() if outcome.attempts else ""  # what is skipped wrote nothing
+                note(attrs.asdict(attrs.evolve(outcome, worker=worker, log=log)))
         return len(units)
 
     def checkpoint(self) -> DelayedSubmission:

@@ -6,6 +6,8 @@ minutes at last: a job that was killed would be waited for that long, or without
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterable
@@ -50,6 +52,11 @@ class SlurmQueue:
         """Return whether a job has left its result or its place in the queue."""
         return job.paths.result_pickle.exists() or self.state(job) in ENDS
 
+    def cancel(self, jobs: Iterable[Any]) -> None:
+        """Cancel jobs, all at once."""
+        if names := [job.job_id for job in jobs]:
+            subprocess.run(["scancel", *names], timeout=ANSWER_SECONDS, check=False)
+
 
 class LocalQueue:
     """Jobs that are processes of this machine: submitit's executor `local`."""
@@ -64,6 +71,16 @@ class LocalQueue:
     def over(self, job: Any) -> bool:
         """Return whether the job's process has ended."""
         return bool(job.done())
+
+    def cancel(self, jobs: Iterable[Any]) -> None:
+        """End the processes of jobs.
+
+        submitit sends SIGINT, which processes ignore that a script has started in the background.
+        """
+        for job in jobs:
+            if not job.done():
+                os.kill(int(job.job_id), signal.SIGTERM)
+                job.cancel(check=False)
 
 
 def _squeue(names: list[str]) -> dict[str, str] | None:

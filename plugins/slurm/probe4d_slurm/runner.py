@@ -21,7 +21,7 @@ from probe4d_slurm.queue import LocalQueue, SlurmQueue
 __all__ = ["SlurmRunner"]
 
 POLL_SECONDS = 0.5
-CANCEL_SECONDS = 10.0
+CANCEL_SECONDS = 60.0
 ERROR_CHARACTERS = 2000
 
 
@@ -126,8 +126,7 @@ class _Run:
 
     def _cancel(self) -> None:
         """Cancel what is still under way, and wait a moment for its end."""
-        for part in self.parts:
-            part.job.cancel(check=False)
+        self.queue.cancel(part.job for part in self.parts)
         ends = time.monotonic() + CANCEL_SECONDS
         while time.monotonic() < ends and not all(self.queue.over(part.job) for part in self.parts):
             self.queue.look(part.job for part in self.parts)
