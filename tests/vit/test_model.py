@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import jax
@@ -15,7 +16,7 @@ from probe4d_vit import model
 from probe4d_vit.checkpoints import flatten
 from probe4d_vit.config import VitConfig
 from probe4d_vit.init import init_param, init_params
-from probe4d_vit.layers import block
+from probe4d_vit.layers import block, exact_gelu
 from probe4d_vit.table import count, leaves, map_table, param_table, truncate
 
 CONFIG = VitConfig(width=12, depth=4, heads=2, mlp=20, patch=(2, 4, 4), grid=(2, 2, 3), final_norm=False)
@@ -178,3 +179,12 @@ def test_every_parameter_has_random_values_of_its_own():
     assert len({float(kernel.ravel()[0]) for kernel in kernels}) == 3
     again = init_params(jax.random.key(0), CONFIG)
     np.testing.assert_array_equal(again["blocks"]["q"]["kernel"], params["blocks"]["q"]["kernel"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_exact_gelu_is_that_of_the_error_function(dtype):
+    x = jnp.linspace(-12, 12, 997).astype(dtype)
+    wide = np.asarray(x, np.float64)
+    want = [0.5 * value * (1 + math.erf(value / math.sqrt(2))) for value in wide]
+    got = np.asarray(exact_gelu(x), np.float64)
+    np.testing.assert_allclose(got, want, rtol={"float32": 3e-7, "bfloat16": 8e-3}[dtype], atol=6e-7)

@@ -82,13 +82,23 @@ def _dense(params: Params, x: Array) -> Array:
     return product(x, params["kernel"].astype(x.dtype)) + params["bias"].astype(x.dtype)
 
 
+def exact_gelu(x: Array) -> Array:
+    """Return `x Φ(x)` by the error function, as torch has it; in float32 inside, in the dtype of `x` outside.
+
+    `jax.nn.gelu` takes it from the complementary one, which takes four times as long on a CPU. What that keeps of
+    far negative numbers is below 1e-6.
+    """
+    wide = x.astype(jnp.float32)
+    return (0.5 * wide * (1 + jax.lax.erf(wide * jnp.float32(0.5**0.5)))).astype(x.dtype)
+
+
 def mlp(params: Params, x: Array, config: VitConfig) -> Array:
     """Return the MLP branch of a block, `(b, n, d)`."""
     hidden = _dense(params["up"], x)
     if config.activation == "swiglu":
         hidden = jax.nn.silu(_dense(params["gate"], x)) * hidden
     else:
-        hidden = jax.nn.gelu(hidden, approximate=config.activation == "gelu_tanh")
+        hidden = jax.nn.gelu(hidden) if config.activation == "gelu_tanh" else exact_gelu(hidden)
     return _dense(params["down"], hidden)
 
 
