@@ -29,7 +29,9 @@ def same(toy, undisturbed):
     assert verified.returncode == 0, verified.stdout
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 5]
+)
 def test_workers_of_dask_give_the_bits_of_one(toys, undisturbed, tmp_path, workers):
     toy = toys.Toy(tmp_path)
     code, out, err = toy.run("--runner", "dask", workers=workers)
@@ -39,7 +41,9 @@ def test_workers_of_dask_give_the_bits_of_one(toys, undisturbed, tmp_path, worke
 
 
 @pytest.mark.parametrize("engine", [("dask",), ("slurm", "--runner-set", "cluster=local")], ids=["dask", "slurm"])
-def test_a_record_names_the_logs_of_the_units_that_made_it(toys, undisturbed, tmp_path, engine):
+def test_the_result_is_that_of_one_worker_and_its_record_names_the_logs_of_all_units(
+    toys, undisturbed, tmp_path, engine
+):
     toy = toys.Toy(tmp_path)
     code, out, err = toy.run("--runner", *engine, workers=2, TOY_SAYS="a word from afar")
     assert code == 0, out + err
@@ -135,11 +139,3 @@ def test_a_killed_scheduler_ends_a_run_with_all_that_is_missing_and_another_comp
         code, out, err = toy.run("--runner", "dask", "--scheduler", cluster.address, workers=None)
     assert code == 0, out + err
     same(toy, undisturbed)
-
-
-def test_jobs_on_this_machine_give_the_bits_of_one(toys, undisturbed, tmp_path):
-    toy = toys.Toy(tmp_path)
-    code, out, err = toy.run("--runner", "slurm", "--runner-set", "cluster=local", workers=2)
-    assert code == 0, out + err
-    assert toy.results() == undisturbed.results()
-    assert toy.orphans() == []
