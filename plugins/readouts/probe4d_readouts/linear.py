@@ -21,7 +21,7 @@ def project(x: Any, layer: Mapping[str, Any], dtype: Any, inputs: int = 1) -> An
     return out + layer["bias"].astype(dtype) if "bias" in layer else out
 
 
-@jax.custom_vjp
+@jax.custom_vjp  # type: ignore[untyped-decorator]
 def product(x: Any, kernel: Any) -> Any:
     """Return `x @ kernel` for x `(n, i)` and a kernel `(i, o)`.
 
