@@ -110,3 +110,10 @@ def toml(value):
     if isinstance(value, str):
         return f'"{value}"'
     return str(list(value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def test_what_only_a_file_completes_leaves_the_family_at_its_example():
+    example, told = resolved("dinov2", "size = 56"), resolved("dinov2", "size = 56, heads = 3")
+    assert told == example
+    with pytest.raises(UsageError, match="expected a divisor of width 1024, got 3"):
+        resolved("dinov2-l", "heads = 3")

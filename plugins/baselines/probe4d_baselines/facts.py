@@ -27,7 +27,8 @@ OPTIONS = (*STRUCTURE, "frames", "size", "rules", "weights_key", "mean", "std", 
 def configure(spec: BackboneSpec, options: Mapping[str, Any]) -> tuple[BackboneSpec, dict[str, Any]]:
     """Return the spec with the facts that options say, and the options.
 
-    A family's name states its example, until `width`, `depth` and the others say which of its models it is.
+    A family's name states its example, until `width` and the others say which of its models it is. Where they do
+    not, its file will: `heads` alone only tells what shapes do not.
 
     Raises:
         UsageError: no such option, or values that no model has.
@@ -39,10 +40,11 @@ def configure(spec: BackboneSpec, options: Mapping[str, Any]) -> tuple[BackboneS
 
     family, variant = FAMILIES[spec.options["family"]], spec.options["variant"]
     model = MODELS[variant] if variant is not None else None
-    given = {name: options[name] for name in (*STRUCTURE, "frames", "size") if name in options}
+    structure = STRUCTURE if model is not None or "width" in options else ()
+    given = {name: options[name] for name in (*structure, "frames", "size") if name in options}
     config = Wanted.of(family, model, given, options.get("rules", "original")).without_file().config
     facts = with_grid(spec, family, config)
-    if any(name in options for name in STRUCTURE):
+    if any(name in options for name in structure):
         facts = evolve(facts, depth=config.total_depth, params=count(config))
     mean, std = (options.get(name) or getattr(facts.input, name) for name in ("mean", "std"))
     return evolve(facts, input=evolve(facts.input, mean=mean, std=std)), dict(options)
