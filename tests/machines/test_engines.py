@@ -133,6 +133,7 @@ def test_a_killed_scheduler_ends_a_run_with_all_that_is_missing_and_another_comp
     assert run.returncode == 1, out + err
     told = json.loads((tmp_path / "run/run.json").read_text())
     units = told["units"]
+    assert told["failures"], err
     assert "the scheduler went away" in told["failures"][0]["error"]
     assert units["done_before"] + units.get("ok", 0) + len(told["failures"]) == units["total"]
     with started(tmp_path, environment=toy.environment()) as cluster:

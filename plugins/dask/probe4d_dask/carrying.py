@@ -158,11 +158,11 @@ class Carrying:
                 yield from self._lost(job, "its Dask worker died with the result")
 
     def _gathered(self, finished: list[_Job]) -> dict[str, Any]:
-        """Return the answers by unit, in one go; those that a dying worker took along are not among them."""
+        """Return the answers by unit, in one go; what a dying worker or scheduler took along is missing."""
         futures = {job.unit.id: job.future for job in finished}
         if not futures:
             return {}
-        with contextlib.suppress(CancelledError):
+        with contextlib.suppress(CancelledError, OSError):  # OSError: the connection to the scheduler broke
             gathered: dict[str, Any] = self.client.gather(futures, errors="skip")
             return {name: answer for name, answer in gathered.items() if answer is not None}
         return {}
