@@ -106,7 +106,8 @@ def test_what_a_cancelled_job_left_goes_into_another_one(run, unit, slurm, tmp_p
 
     outcomes = run([unit("first"), unit("slow", "hang once", needs=("first",))], cancel, workers=1)
     assert [outcomes[name].value for name in ("first", "slow")] == [1, 2]
-    assert len(list((tmp_path / "jobs").glob("*/*.jsonl"))) == 2
+    # A third where the first job had ended before `slow` could follow in it.
+    assert len(list((tmp_path / "jobs").glob("*/*.jsonl"))) in (2, 3)
 
 
 def test_a_unit_whose_jobs_are_cancelled_fails_with_the_state_of_the_last_one(run, unit, slurm, tmp_path):

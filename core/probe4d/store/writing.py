@@ -8,6 +8,7 @@ the shard that is done stays, and if two such writers ran at once, the shard end
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from probe4d.store.receipts import Receipt, StoredFile, receipt_key
 
 if TYPE_CHECKING:
     from probe4d.store.feature_store import FeatureStore
+
+LOOK_AGAIN_SECONDS = (0.1, 0.5)  # before bytes read back are said to be others than those written
 
 __all__ = ["write_shard"]
 
@@ -154,8 +157,7 @@ def _check_nobody_else_wrote(store: FeatureStore, shard: int, receipt: Receipt, 
     Raises:
         StoreConflictError: it did. Where its files and a receipt do not fit, the receipt goes.
     """
-    stored = _existing(store, shard)
-    mixed = _damaged(store, stored or receipt)
+    stored, mixed = _settled(store, shard, receipt)
     if stored is None or mixed:
         store.forget(shard)
         what = ", ".join(mixed) or "the receipt"
@@ -166,6 +168,21 @@ def _check_nobody_else_wrote(store: FeatureStore, shard: int, receipt: Receipt, 
     if not stored.same_bytes(receipt):
         raise _conflict(where, stored, receipt)
     return stored
+
+
+def _settled(store: FeatureStore, shard: int, receipt: Receipt) -> tuple[Receipt | None, list[str]]:
+    """Return the receipt on the store, and the arrays that do not fit it.
+
+    Looks again before it says that something is wrong: a store that replaces objects by no single step shows part of
+    one while another writer puts the same bytes there.
+    """
+    for pause in (*LOOK_AGAIN_SECONDS, None):
+        stored = _existing(store, shard)
+        mixed = _damaged(store, stored or receipt)
+        if pause is None or (stored is not None and not mixed):
+            break
+        time.sleep(pause)
+    return stored, mixed
 
 
 def _damaged(store: FeatureStore, receipt: Receipt) -> list[str]:
