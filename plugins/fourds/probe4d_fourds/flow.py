@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from probe4d.errors import UsageError
-from probe4d_fourds.pixels import Array, check_layers, check_video, patch_colours, patch_means, patch_positions
+from probe4d_fourds.pixels import Array, check_cells, check_layers, check_video, patch_means, placed_colours
 
 __all__ = ["Flow", "dense_flow", "followed", "load"]
 
@@ -26,8 +26,7 @@ class Flow:
     """Colours, place, motion since the frame before, and way since the first frame of each patch."""
 
     def __init__(self, patch: int = 8, cells: int = 2) -> None:
-        if patch < 1 or cells < 1 or patch % cells:
-            raise UsageError(f"flow: expected a patch that divides into cells, got patch={patch}, cells={cells}.")
+        check_cells("flow", patch, cells)
         self.patch, self.cells = patch, cells
 
     def encode(self, video: Array, layers: Sequence[float]) -> tuple[Array, ...]:
@@ -44,11 +43,8 @@ class Flow:
             steps = np.stack([dense_flow(clip) for clip in video])
             ways = np.stack([followed(clip) for clip in steps])
         motion = np.concatenate([steps / size * STEP_SCALE, ways / size * WAY_SCALE], axis=-1)
-        places = patch_positions(video.shape[2] // self.patch, video.shape[3] // self.patch)
-        colours = patch_colours(video, self.patch, self.cells)
         moved = patch_means(motion, self.patch, self.cells)
-        placed = np.broadcast_to(places, (*colours.shape[:3], places.shape[-1]))
-        features = np.concatenate([colours, placed, moved], axis=-1)
+        features = np.concatenate([placed_colours(video, self.patch, self.cells), moved], axis=-1)
         return tuple(features for _ in layers)
 
 

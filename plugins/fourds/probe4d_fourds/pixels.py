@@ -9,7 +9,7 @@ import numpy as np
 
 from probe4d.errors import UsageError
 
-__all__ = ["Array", "Pixels", "check_layers", "check_video", "load", "patch_colours", "patch_positions"]
+__all__ = ["Array", "Pixels", "check_cells", "check_layers", "check_video", "load", "patch_means", "placed_colours"]
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
@@ -20,8 +20,7 @@ class Pixels:
     """Mean colours of the cells of each patch, frame by frame, in [-1, 1], and the patch's place."""
 
     def __init__(self, patch: int = 16, cells: int = 4) -> None:
-        if patch < 1 or cells < 1 or patch % cells:
-            raise UsageError(f"pixels: expected a patch that divides into cells, got patch={patch}, cells={cells}.")
+        check_cells("pixels", patch, cells)
         self.patch, self.cells = patch, cells
 
     def encode(self, video: Array, layers: Sequence[float]) -> tuple[Array, ...]:
@@ -33,10 +32,14 @@ class Pixels:
         """
         check_layers(layers)
         video = check_video(video, self.patch)
-        colours = patch_colours(video, self.patch, self.cells)
-        places = patch_positions(video.shape[2] // self.patch, video.shape[3] // self.patch)
-        features = np.concatenate([colours, np.broadcast_to(places, (*colours.shape[:3], places.shape[-1]))], axis=-1)
+        features = placed_colours(video, self.patch, self.cells)
         return tuple(features for _ in layers)
+
+
+def check_cells(where: str, patch: int, cells: int) -> None:
+    """Raise UsageError unless cells divide the patch."""
+    if patch < 1 or cells < 1 or patch % cells:
+        raise UsageError(f"{where}: expected a patch that divides into cells, got patch={patch}, cells={cells}.")
 
 
 def check_layers(layers: Sequence[float]) -> None:
@@ -54,9 +57,11 @@ def check_video(video: Array, patch: int) -> Array:
     return video
 
 
-def patch_colours(video: Array, patch: int, cells: int) -> Array:
-    """Return `(b, t, k, 3 · cells²)`: the mean colour in [-1, 1] of each cell of each patch."""
-    return patch_means(video, patch, cells) * 2 - 1
+def placed_colours(video: Array, patch: int, cells: int) -> Array:
+    """Return `(b, t, k, 3 · cells² + 16)`: the mean colour in [-1, 1] of each cell of each patch, and its place."""
+    colours = patch_means(video, patch, cells) * 2 - 1
+    places = patch_positions(video.shape[2] // patch, video.shape[3] // patch)
+    return np.concatenate([colours, np.broadcast_to(places, (*colours.shape[:3], places.shape[-1]))], axis=-1)
 
 
 def patch_means(maps: Array, patch: int, cells: int) -> Array:
