@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -29,8 +30,16 @@ def bucket() -> Iterator[str]:
     }.items():
         patch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
+    forget_all(host, port)
     s3fs.S3FileSystem().mkdir(BUCKET)
     yield f"s3://{BUCKET}"
     s3fs.S3FileSystem.clear_instance_cache()
     patch.undo()
     server.stop()
+
+
+def forget_all(host: str, port: int) -> None:
+    """Empty the server: moto keeps its buckets by process, so a module's server has those of the module before."""
+    request = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        answer.read()
