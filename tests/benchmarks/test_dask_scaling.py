@@ -8,43 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from probe4d import suites
-from probe4d.planning import make_plan, units
-from probe4d.records import RunFolder
+from probe4d.planning import units
 from probe4d.running import run_plan
 
 pytest.importorskip("distributed", reason="needs distributed: pip install 'probe4d[dask]'")
 pytest.importorskip("jax", reason="needs jax: the readouts' plugin requires it")
 pytestmark = pytest.mark.bench
 
+from benchmarks.simulated_plans import LIMIT, SAMPLES_PER_SHARD, SIZES, simulated_plan  # noqa: E402
 from loopback_dask import started  # noqa: E402
 from probe4d_dask import carrying  # noqa: E402
 from probe4d_dask.runner import DaskRunner  # noqa: E402
 
-SIZES = (1_000, 3_000, 10_000)  # units
-SAMPLES_PER_SHARD = 200
-LIMIT = 1e-3  # seconds a unit
-SUITE = """
-name = "simulated"
-backbones = ["pixels"]
-tasks = ["playroom-labels"]
-protocols = ["frozen-quick"]
-[clip]
-size = [32, 32]
-[data.playroom]
-size = 32
-[data.playroom.train]
-length = {train}
-[data.playroom.val]
-length = {val}
-"""
-
 
 def measured(folder: Path, count: int, address: str) -> tuple[int, float, float]:
     """Return the number of units, and processor seconds and seconds by the clock to submit and collect them."""
-    samples = count * SAMPLES_PER_SHARD // 2
-    text = SUITE.format(train=samples * 9 // 10, val=samples // 10)
-    plan = make_plan(suites.parse(text, "simulated"), RunFolder(folder / "run"), store=str(folder / "store"))
+    plan = simulated_plan(folder, count)
     began, started = time.process_time(), time.perf_counter()
     result = run_plan(plan, DaskRunner(scheduler=address))
     ended = time.process_time(), time.perf_counter()

@@ -11,36 +11,17 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from probe4d import suites
+from benchmarks.simulated_plans import LIMIT, SAMPLES_PER_SHARD, SIZES, simulated_plan
 from probe4d.contracts import Outcome, Unit
-from probe4d.planning import make_plan, units
+from probe4d.planning import units
 from probe4d.planning.parts import Part
-from probe4d.planning.plan import Plan
-from probe4d.records import RunFolder
 from probe4d.running import run_plan
 from probe4d.status import status_of
 
 pytest.importorskip("jax", reason="needs jax: the readouts' plugin requires it")
 pytestmark = pytest.mark.bench
 
-SIZES = (1_000, 3_000, 10_000)  # units
-SAMPLES_PER_SHARD = 200  # 5,000 shards of features and as many of targets are 1,000,000 samples
 ROUNDS = 3
-LIMIT = 1e-3  # seconds a unit
-SUITE = """
-name = "simulated"
-backbones = ["pixels"]
-tasks = ["playroom-labels"]
-protocols = ["frozen-quick"]
-[clip]
-size = [32, 32]
-[data.playroom]
-size = 32
-[data.playroom.train]
-length = {train}
-[data.playroom.val]
-length = {val}
-"""
 
 
 class Simulated:
@@ -65,15 +46,9 @@ class Seconds:
     status: float
 
 
-def planned(folder: Path, count: int) -> Plan:
-    samples = count * SAMPLES_PER_SHARD // 2
-    text = SUITE.format(train=samples * 9 // 10, val=samples // 10)
-    return make_plan(suites.parse(text, "simulated"), RunFolder(folder / "run"), store=str(folder / "store"))
-
-
 def measured(folder: Path, count: int) -> Seconds:
     began = time.process_time()
-    plan = planned(folder, count)
+    plan = simulated_plan(folder, count)
     made = time.process_time()
     result = run_plan(plan, Simulated())
     ran = time.process_time()
@@ -95,7 +70,7 @@ def test_a_unit_costs_less_than_a_millisecond_of_our_own_and_ten_times_as_many_t
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(units, "ROWS_PER_SHARD", SAMPLES_PER_SHARD)
-    planned(tmp_path / "warm", 100)
+    simulated_plan(tmp_path / "warm", 100)
     rounds = [[measured(tmp_path / f"{number}-{size}", size) for size in SIZES] for number in range(ROUNDS)]
     table: list[dict[str, Any]] = []
     for column in zip(*rounds, strict=True):

@@ -20,25 +20,22 @@ from probe4d.planning.outline import outline
 from probe4d.planning.parts import owners
 from probe4d.records import RunFolder
 from probe4d.running import check_plan
+from toy_plans import planned, playroom_suite
 
-TEXT = """
+TEXT = playroom_suite(
+    """
 name = "small"
 backbones = ["4ds-micro"]
 tasks = ["playroom-pose"]
 protocols = ["frozen-quick", "finetune-quick"]
-[clip]
-size = [32, 32]
-[data.playroom]
-size = [32, 32]
-[data.playroom.train]
-length = 8
-[data.playroom.val]
-length = 4
-"""
+""",
+    train=8,
+    val=4,
+)
 
 
 def plan_of(tmp_path: Path, text: str = TEXT):
-    return make_plan(suites.parse(text, "test"), RunFolder(tmp_path / "run"), store=str(tmp_path / "store"))
+    return planned(tmp_path, text)
 
 
 def targets(plan, protocol: str) -> list[str]:

@@ -11,27 +11,22 @@ import pytest
 pytest.importorskip("jax", reason="needs jax: finetuning is done with it")
 pytest.importorskip("orbax.checkpoint", reason="needs orbax-checkpoint")
 
-from probe4d import suites
-from probe4d.planning import make_plan
-from probe4d.records import RunFolder
 from probe4d.registry import load_target
 from probe4d_datasets.playroom import Playroom
 from probe4d_runners import finetune as units
 from probe4d_runners.finetuning import training
+from toy_plans import planned, playroom_suite
 
-SUITE = """
+SUITE = playroom_suite(
+    """
 name = "tiny"
 backbones = [{name = "4ds-micro", label = "micro"}]
 tasks = ["playroom-pose"]
 protocols = ["frozen-quick", "finetune-quick"]
-[clip]
-size = [32, 32]
-[data.playroom]
-size = [32, 32]
-[data.playroom.train]
-length = 6
-[data.playroom.val]
-length = 2
+""",
+    train=6,
+    val=2,
+    more="""
 [overrides.frozen-quick]
 steps = 2
 batch_size = 2
@@ -49,11 +44,12 @@ select_on = "holdout"
 holdout = 0.34
 learning_rates = [1e-3, 1e-2]
 readout = {width = 16, heads = 2}
-"""
+""",
+)
 
 
 def plan_of(folder: Path):
-    return make_plan(suites.parse(SUITE, "tiny.toml"), RunFolder(folder / "run"), store=str(folder / "store"))
+    return planned(folder, SUITE)
 
 
 def carry_out(unit) -> dict:

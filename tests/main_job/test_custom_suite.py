@@ -13,37 +13,25 @@ import pytest
 pytest.importorskip("jax", reason="needs jax: probes are trained with it")
 pytest.importorskip("hatchling", reason="needs hatchling: it builds the plugin")
 
-SUITE = """
+from toy_plans import THREE_STEPS, playroom_suite
+
+SUITE = playroom_suite(
+    """
 name = "fair"
 summary = "classes count alike"
 backbones = ["pixels", {name = "pixels", label = "pixels-again", seed = 1}]
 tasks = ["playroom-labels"]
 protocols = ["frozen-quick"]
 aggregates = ["mean_rank", {name = "relative_to_baseline", baseline = "pixels"}]
-
-[clip]
-size = [32, 32]
-
-[data.playroom]
-size = [32, 32]
-
-[data.playroom.train]
-length = 12
-
-[data.playroom.val]
-length = 12
-
-[overrides.frozen-quick]
-steps = 3
-warmup_steps = 1
-batch_size = 4
-learning_rates = [1e-3]
-readout = {width = 16, heads = 2}
-
+""",
+    train=12,
+    val=12,
+    more=f"""{THREE_STEPS}
 [overrides.playroom-labels]
 metrics = ["probe4d/accuracy", "fair/fair"]
 primary = "fair/fair.balanced_accuracy"
-"""
+""",
+)
 
 PANEL_HOOK = '''
 

@@ -19,20 +19,18 @@ from probe4d.records import RunFolder
 from probe4d.registry import load_target
 from probe4d_datasets.playroom import Playroom
 from probe4d_runners.clip_source import ClipSource
+from toy_plans import playroom_suite
 
-SUITE = """
+SUITE = playroom_suite(
+    """
 name = "tiny"
 backbones = ["pixels"]
 tasks = ["playroom-pose"]
 protocols = ["frozen-quick"]
-[clip]
-size = [32, 32]
-[data.playroom]
-size = [32, 32]
-[data.playroom.train]
-length = 12
-[data.playroom.val]
-length = 4
+""",
+    train=12,
+    val=4,
+    more="""
 [overrides.frozen-quick]
 steps = 4
 warmup_steps = 1
@@ -41,7 +39,8 @@ eval_batch_size = 3
 extract_batch_size = 2
 learning_rates = [1e-3, 1e-2]
 readout = {width = 16, heads = 2}
-"""
+""",
+)
 
 
 def suite(views: int, **overrides: object) -> suites.Suite:

@@ -6,37 +6,23 @@ import attrs
 import numpy as np
 import pytest
 
-from probe4d import suites
 from probe4d.errors import Probe4dError
-from probe4d.planning import make_plan, sets
+from probe4d.planning import sets
 from probe4d.planning.units import EXTRACT, SCORE
-from probe4d.records import RunFolder
 from probe4d.registry import CATEGORIES, Registry, registry
 from probe4d.running import check_plan
 from probe4d.store import FeatureStore
 from probe4d.store.files import join
+from toy_plans import PIXELS_ON_LABELS, planned, playroom_suite
 
 pytest.importorskip("jax", reason="needs jax: the readouts' plugin requires it")
 
-TEXT = """
-name = "small"
-backbones = ["pixels"]
-tasks = ["playroom-labels"]
-protocols = ["frozen-quick"]
-[clip]
-size = [32, 32]
-[data.playroom]
-size = 32
-[data.playroom.train]
-length = 70
-[data.playroom.val]
-length = 8
-"""
+TEXT = playroom_suite(PIXELS_ON_LABELS, train=70, val=8)
 THERE = {"numpy": "2.0.0", "engine": "9"}
 
 
 def plan_of(folder, text=TEXT, **options):
-    return make_plan(suites.parse(text, "test"), RunFolder(folder / "run"), store=str(folder / "store"), **options)
+    return planned(folder, text, **options)
 
 
 @pytest.fixture

@@ -10,30 +10,16 @@ from hypothesis import strategies as st
 
 from probe4d import suites
 from probe4d.errors import NothingSelectedError, Probe4dError, UsageError
-from probe4d.planning import make_plan
-from probe4d.records import RunFolder
 from probe4d.running import check_plan
+from toy_plans import PIXELS_ON_LABELS, planned, playroom_suite
 
 pytest.importorskip("jax", reason="needs jax: the readouts' plugin requires it")
 
-TEXT = """
-name = "small"
-backbones = ["pixels"]
-tasks = ["playroom-points", "playroom-labels"]
-protocols = ["frozen-quick"]
-[clip]
-size = [32, 32]
-[data.playroom]
-size = 32
-[data.playroom.train]
-length = 100
-[data.playroom.val]
-length = 24
-"""
+TEXT = playroom_suite(PIXELS_ON_LABELS.replace("tasks = [", 'tasks = ["playroom-points", '), train=100, val=24)
 
 
 def plan_of(tmp_path, text: str = TEXT, **options):
-    return make_plan(suites.parse(text, "test"), RunFolder(tmp_path / "run"), store=str(tmp_path / "store"), **options)
+    return planned(tmp_path, text, **options)
 
 
 values = st.one_of(st.integers(-99, 99), st.booleans(), st.text(max_size=5), st.lists(st.integers(0, 9), max_size=3))

@@ -13,8 +13,10 @@ pytest.importorskip("torch", reason="needs torch: features are extracted with it
 pytest.importorskip("jax", reason="needs jax: probes are trained with it")
 
 from selected_environment import without
+from toy_plans import THREE_STEPS, playroom_suite
 
-SUITE = """
+SUITE = playroom_suite(
+    """
 name = "bridge"
 tasks = ["playroom-labels"]
 protocols = ["frozen-quick"]
@@ -24,27 +26,11 @@ layers = [0.5, 1.0]
 name = "torch-module"
 label = "tiny"
 options = {config = "tiny.toml"}
-
-[clip]
-size = [32, 32]
-frames = 16
-
-[data.playroom]
-size = [32, 32]
-
-[data.playroom.train]
-length = 8
-
-[data.playroom.val]
-length = 8
-
-[overrides.frozen-quick]
-steps = 3
-warmup_steps = 1
-batch_size = 4
-learning_rates = [1e-3]
-readout = {width = 16, heads = 2}
-"""
+""",
+    train=8,
+    val=8,
+    more=THREE_STEPS,
+)
 
 CONFIG = """
 model = "probe4d_torch.example:TinyViT"
