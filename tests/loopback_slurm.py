@@ -90,11 +90,16 @@ class Slurm:
         return dict(word.split("=", 1) for word in words if "=" in word)
 
     def hurry(self, name: str) -> None:
-        """Wait until a job is queued again, and let it start at once: by itself Slurm waits two minutes."""
+        """Wait until a job is queued again, and let it start soon: by itself Slurm waits two minutes.
+
+        Not in the same second: a node knows by the second which starts of a job were revoked, and would refuse this
+        one too, which fails the job (`Job credential revoked`).
+        """
         ends = time.monotonic() + START_SECONDS
         while (job := self.job(name))["JobState"] != "PENDING" or job["Restarts"] == "0":
             assert time.monotonic() < ends, job
             time.sleep(0.1)
+        time.sleep(1.1)
         self.tell("scontrol", "update", f"JobId={name}", "StartTime=now")
 
 

@@ -96,18 +96,24 @@ def test_a_job_near_its_time_limit_queues_itself_again(run, unit, slurm, tmp_pat
         slurm.hurry(job)
 
     outcomes = run([unit("first"), unit("slow", "hang once", needs=("first",))], signal_the_limit, workers=1, retries=0)
-    assert [outcomes[name].value for name in ("first", "slow")] == [1, 2]
+    assert [outcomes[name].value for name in ("first", "slow")] == [1, 2], outcomes["slow"].error
 
 
 def test_what_a_cancelled_job_left_goes_into_another_one(run, unit, slurm, tmp_path):
+    cancelled = []
+
     def cancel():
         pids(tmp_path / "slow.1")
-        slurm.tell("scancel", *slurm.jobs("RUNNING"))
+        (job,) = slurm.jobs("RUNNING")
+        cancelled.append(slurm.job(job)["JobId"])
+        slurm.tell("scancel", job)
 
     outcomes = run([unit("first"), unit("slow", "hang once", needs=("first",))], cancel, workers=1)
     assert [outcomes[name].value for name in ("first", "slow")] == [1, 2]
-    # A third where the first job had ended before `slow` could follow in it.
-    assert len(list((tmp_path / "jobs").glob("*/*.jsonl"))) in (2, 3)
+    jobs = [outcomes[name].worker.split()[-1] for name in ("first", "slow")]
+    assert jobs[0] == cancelled[0] != jobs[1], "the second try of `slow` was in another job"
+    began = [ledger.read_text().count('{"began": "slow"}') for ledger in (tmp_path / "jobs").glob("*/*.jsonl")]
+    assert began == [1, 1], "a ledger is a job's: one try in each"
 
 
 def test_a_unit_whose_jobs_are_cancelled_fails_with_the_state_of_the_last_one(run, unit, slurm, tmp_path):

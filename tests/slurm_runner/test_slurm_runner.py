@@ -13,7 +13,7 @@ pytest.importorskip("submitit", reason="needs submitit: pip install 'probe4d[slu
 from probe4d.errors import UsageError
 from probe4d.testing import parametrize_with_checks
 from probe4d_slurm import queue
-from probe4d_slurm.job import lines_of
+from probe4d_slurm.job import Job, lines_of
 from probe4d_slurm.runner import SlurmRunner
 from runner_toys import gone_soon, pids, toy_unit
 
@@ -41,30 +41,46 @@ def test_conformance(check):
     check()
 
 
-def test_a_job_that_was_quicker_than_the_runner_looked_is_not_carried_out_again(unit, tmp_path, monkeypatch):
-    sent = []
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """Return a function that runs units in jobs that are over before anybody asks for them.
 
-    class Done:
-        """A job that is over before anybody asks for it."""
+    The first job is lost after as many units as it is told, for all that is noted in its ledger. What each job was
+    given comes with the outcomes.
+    """
 
-        def __init__(self, job):
-            sent.append([one.id for one in job.units])
-            job()
-            self.job_id, self.state = "1", "FINISHED"
+    def quick(units, lost_after=None):
+        sent = []
 
-        def done(self):
-            return True
+        class Done:
+            job_id, state = "1", "FINISHED"
 
-    class Executor:
-        def submit_array(self, jobs):
-            return [Done(job) for job in jobs]
+            def __init__(self, job):
+                sent.append([one.id for one in job.units])
+                Job(job.units[: lost_after if len(sent) == 1 else None], job.ledger, 0, None)()
 
-    runner = SlurmRunner(workers=1, cluster="local", folder=str(tmp_path / "jobs"))
-    monkeypatch.setattr(runner, "executor", lambda name: Executor())
+            def done(self):
+                return True
+
+        executor = SimpleNamespace(submit_array=lambda jobs: [Done(job) for job in jobs])
+        runner = SlurmRunner(workers=1, cluster="local", folder=str(tmp_path / "jobs"))
+        monkeypatch.setattr(runner, "executor", lambda name: executor)
+        return list(runner.run(units)), sent
+
+    return quick
+
+
+def test_a_job_that_was_quicker_than_the_runner_looked_is_not_carried_out_again(quick, unit):
     units = [unit("last", needs=("left", "right")), unit("left", needs=("first",)), unit("right", needs=("first",))]
-    outcomes = runner.run([*units, unit("first")])
+    outcomes, sent = quick([*units, unit("first")])
     assert [outcome.unit for outcome in outcomes] == ["first", "left", "right", "last"]
     assert sent == [["first", "left", "right", "last"]]
+
+
+def test_a_unit_that_is_freed_and_lost_at_one_look_goes_into_the_next_job_once(quick, unit):
+    outcomes, sent = quick([unit("first"), unit("slow", needs=("first",))], lost_after=1)
+    assert [(outcome.unit, outcome.status) for outcome in outcomes] == [("first", "ok"), ("slow", "ok")]
+    assert sent == [["first", "slow"], ["slow"]]
 
 
 def test_parts_of_a_plan_run_as_jobs_in_the_order_of_its_needs(run, unit, tmp_path):

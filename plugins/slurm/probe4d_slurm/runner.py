@@ -136,9 +136,10 @@ class _Run:
         """Submit one array for all that may start and is in no job yet."""
         flying = {name for part in self.parts for name in part.left}
         # A job carries out what follows its units too: these get ready here when they are under way, or even have
-        # their outcome, where a job was quicker than we looked.
-        waiting = (unit for unit in self.graph.ready if not self.graph.has_ended(unit.id))
-        ready = [unit for unit in waiting if unit.id not in flying]
+        # their outcome, where a job was quicker than we looked; and twice, where the look that saw a unit freed saw
+        # its job lost too.
+        waiting = {unit.id: unit for unit in self.graph.ready if not self.graph.has_ended(unit.id)}
+        ready = [unit for name, unit in waiting.items() if name not in flying]
         self.graph.ready.clear()
         if not ready:
             return
