@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from numbered_videos import number_of
+from own_data.same_samples import check_elsewhere, check_selected_frames
 from probe4d.errors import DataError, UsageError
 from probe4d_datasets.own.mot_folder import MotFolder, parse_mot
 
@@ -45,11 +46,7 @@ def test_windows_cut_a_long_sequence_and_number_its_tracks(mot_sequence: Callabl
 
 
 def test_frames_select_without_changing_the_rows(mot_sequence: Callable[..., Path]) -> None:
-    dataset = MotFolder(mot_sequence(), "train")
-    whole, part = dataset.load("train/walk"), dataset.load("train/walk", [2, 0, 0])
-    np.testing.assert_array_equal(part.video, whole.video[[2, 0, 0]])
-    for name in ("boxes", "present"):
-        np.testing.assert_array_equal(part.targets["boxes"][name], whole.targets["boxes"][name][:, [2, 0, 0]])
+    check_selected_frames(MotFolder(mot_sequence(), "train"), "train/walk", "boxes", ("boxes", "present"))
 
 
 def test_a_video_stands_for_the_images(mot_sequence: Callable[..., Path]) -> None:
@@ -62,11 +59,7 @@ def test_archives_and_memory_give_the_same(
     mot_sequence: Callable[..., Path], elsewhere: Callable[[Path], dict[str, str]]
 ) -> None:
     root = mot_sequence()
-    truth = MotFolder(root, "train").load("train/walk", [3, 9])
-    for url in elsewhere(root).values():
-        sample = MotFolder(url, "train").load("train/walk", [3, 9])
-        np.testing.assert_array_equal(sample.video, truth.video)
-        np.testing.assert_array_equal(sample.targets["boxes"]["boxes"], truth.targets["boxes"]["boxes"])
+    check_elsewhere(lambda url: MotFolder(url, "train").load("train/walk", [3, 9]), root, elsewhere(root).values())
 
 
 @pytest.mark.parametrize(

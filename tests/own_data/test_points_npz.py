@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from own_data.same_samples import check_elsewhere, check_selected_frames
 from probe4d.errors import DataError, UsageError
 from probe4d_datasets.own.points_npz import PointsNpz
 
@@ -57,11 +58,7 @@ def test_own_queries_move_with_the_coordinates_and_with_the_frames(track_file: C
 
 def test_frames_and_windows_select_without_changing_the_rows(track_file: Callable[..., Path]) -> None:
     root = track_file()
-    whole = PointsNpz(root, "train").load("train/ball")
-    part = PointsNpz(root, "train").load("train/ball", [2, 0, 0])
-    for name in ("tracks", "visible"):
-        np.testing.assert_array_equal(part.targets["points"][name], whole.targets["points"][name][:, [2, 0, 0]])
-    np.testing.assert_array_equal(part.video, whole.video[[2, 0, 0]])
+    check_selected_frames(PointsNpz(root, "train"), "train/ball", "points", ("tracks", "visible"))
     windowed = PointsNpz(root, "train", windows={"frames": 4})
     assert windowed.sample_ids() == ("train/ball@0-4", "train/ball@4-8")
     assert windowed.load("train/ball@0-4").provenance["rows"] == [0]
@@ -95,11 +92,7 @@ def test_archives_and_memory_give_the_same(
     track_file: Callable[..., Path], elsewhere: Callable[[Path], dict[str, str]]
 ) -> None:
     root = track_file()
-    truth = PointsNpz(root, "train").load("train/ball", [1, 5])
-    for url in elsewhere(root).values():
-        sample = PointsNpz(url, "train").load("train/ball", [1, 5])
-        np.testing.assert_array_equal(sample.video, truth.video)
-        np.testing.assert_array_equal(sample.targets["points"]["tracks"], truth.targets["points"]["tracks"])
+    check_elsewhere(lambda url: PointsNpz(url, "train").load("train/ball", [1, 5]), root, elsewhere(root).values())
 
 
 @pytest.mark.parametrize(
