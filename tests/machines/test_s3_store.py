@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import subprocess
 import sys
@@ -17,24 +16,20 @@ from probe4d.store import FeatureStore, StoreConflictError, set_url
 from probe4d.store.pruning import remove
 from probe4d.store.sets import stored_sets
 from probe4d.store.verifying import repair, verify
+from store import toy_sets
 
-PROGRAM = Path(__file__).with_name("s3_writers.py")
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def toy() -> ModuleType:
     """Return `toy_sets` of the store's tests."""
-    place = Path(__file__).parents[1] / "store/toy_sets.py"
-    spec = importlib.util.spec_from_file_location("probe4d_test_toy_sets_of_machines", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return toy_sets
 
 
 def started(url: str, seed: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, PROGRAM, url, str(seed)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    line = [sys.executable, "-m", "machines.s3_writers", url, str(seed)]
+    return subprocess.Popen(line, cwd=TESTS, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_a_set_on_s3_holds_the_bytes_of_a_local_one(toy, bucket, tmp_path):

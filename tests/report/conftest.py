@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-
-def _made_runs() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("probe4d_test_made_runs", Path(__file__).with_name("made_runs.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
-
-
-made_runs = _made_runs()
+from report import made_runs
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from attrs import frozen
 
+from core import toys
 from probe4d import cli
 from probe4d.registry import find, make
 
@@ -174,14 +172,4 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     root = tmp_path / "site"
     root.mkdir()
     monkeypatch.syspath_prepend(str(root))
-    return _toys().Site(root)
-
-
-def _toys() -> ModuleType:
-    path = Path(__file__).parents[1] / "core" / "toys.py"
-    spec = importlib.util.spec_from_file_location("probe4d_test_toys", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
+    return toys.Site(root)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from store import toy_sets
 
 
 @pytest.fixture(scope="session")
 def toy() -> ModuleType:
     """Return `toy_sets`, which makes small feature sets."""
-    spec = importlib.util.spec_from_file_location("probe4d_test_toy_sets", Path(__file__).with_name("toy_sets.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return toy_sets
 
 
 @pytest.fixture(autouse=True)
