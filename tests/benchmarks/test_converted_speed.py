@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.timed_calls import seconds_of
 from movi.made_movi import made_features, write_build
 from probe4d_datasets.converted.convert import Begun, convert_dataset
 from probe4d_datasets.converted.dataset import Converted
@@ -17,17 +15,6 @@ from probe4d_datasets.movi.dataset import Movi
 
 pytestmark = pytest.mark.bench
 TARGET = 10.0  # how much faster the copy has to be
-
-
-def seconds_of(calls: list[Callable[[], Any]], rounds: int = 7) -> list[float]:
-    """Return the median processor time of each call, measured in turns."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(rounds + 1):
-        for place, call in enumerate(calls):
-            started = time.process_time()
-            call()
-            taken[place].append(time.process_time() - started)
-    return [statistics.median(seconds[1:]) for seconds in taken]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +38,7 @@ def test_a_copy_of_movi_loads_ten_times_faster(roots: tuple[Path, Path]) -> None
         assert sample.video.shape == (16, 256, 256, 3)
         assert sample.targets["points"]["tracks"].shape[1:] == (16, 2)
 
-    slow, fast = seconds_of([lambda: clip(original, names[0]), lambda: clip(copy, names[1])])
+    slow, fast = seconds_of([lambda: clip(original, names[0]), lambda: clip(copy, names[1])], rounds=7)
     sizes = [sum(file.stat().st_size for file in root.rglob("*") if file.is_file()) / 3e6 for root in roots]
     print(f"TFRecord {slow * 1e3:.0f} ms, copy {fast * 1e3:.1f} ms, {slow / fast:.0f}x; {sizes[1]:.1f} MB a record")
     assert slow / fast >= TARGET
@@ -65,7 +52,7 @@ def test_other_formats_of_a_copy_beside_it(roots: tuple[Path, Path], tmp_path: P
         convert_dataset(original, Begun(**values), str(tmp_path / name), limit=1)
         copy = Converted(tmp_path / name, "train")
         (sample_id,) = copy.sample_ids()
-        (times[name],) = seconds_of([lambda copy=copy, one=sample_id: copy.load(one, range(4, 20))])
-    (raw,) = seconds_of([lambda: Converted(roots[1], "train").load(original.sample_ids()[0], range(4, 20))])
+        (times[name],) = seconds_of([lambda copy=copy, one=sample_id: copy.load(one, range(4, 20))], rounds=7)
+    (raw,) = seconds_of([lambda: Converted(roots[1], "train").load(original.sample_ids()[0], range(4, 20))], rounds=7)
     print(f"raw {raw * 1e3:.1f} ms, " + ", ".join(f"{name} {taken * 1e3:.1f} ms" for name, taken in times.items()))
     assert raw < times["png"]

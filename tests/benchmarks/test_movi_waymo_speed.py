@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.timed_calls import seconds_of
 from movi.made_movi import FLOWS, made_features
 from probe4d_datasets.formats.tf_example import encode_example, read_example
 from probe4d_datasets.formats.tfrecord import frame_record
@@ -23,17 +22,6 @@ from probe4d_datasets.tapvid.dataset import TapVid
 pytestmark = pytest.mark.bench
 CLIP = range(4, 20)
 POINTS = sorted({*ALWAYS, *OF_TARGET["points"]})
-
-
-def seconds_of(calls: list[Callable[[], Any]], rounds: int = 5) -> list[float]:
-    """Return the median processor time of each call, measured in turns."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(rounds + 1):
-        for place, call in enumerate(calls):
-            started = time.process_time()
-            call()
-            taken[place].append(time.process_time() - started)
-    return [statistics.median(seconds[1:]) for seconds in taken]
 
 
 def flows(frames: int, size: int) -> bytes:

@@ -14,43 +14,19 @@ import jax
 import numpy as np
 import pytest
 
-from probe4d_readouts.boxes import BoxesReadout
-from probe4d_readouts.depth import DepthReadout
-from probe4d_readouts.labels import LabelsReadout
+from benchmarks.paper_readouts import READOUTS, targets_of
 from probe4d_readouts.microbatch import value_and_grad
-from probe4d_readouts.points import PointsReadout
-from probe4d_readouts.pose import PoseReadout
 
 pytestmark = pytest.mark.bench
 
 QUICK = {"width": 256, "heads": 4}
-READOUTS = {
-    "labels": LabelsReadout,
-    "pose": PoseReadout,
-    "points": PointsReadout,
-    "depth": DepthReadout,
-    "boxes": BoxesReadout,
-}
-
-
-def batch_of(kind, readout, clips):
-    """Return targets of the paper's sizes: 224x224 pixels, 64 tracks, 25 boxes."""
-    if kind == "depth":
-        clip = (clips, 16, 224, 224)
-        return {"depth": np.full(clip, 2.0, np.float32), "valid": np.ones(clip, bool)}
-    batch = {name: value for name, value in readout.example_batch(0, clips).items() if name != "query_mode"}
-    rows = {"points": 64, "boxes": 25}.get(kind, 0)
-    return {
-        name: value if not rows or name == "frame_size" else np.resize(value, (clips, rows, *value.shape[2:]))
-        for name, value in batch.items()
-    }
 
 
 def step_of(kind, clips=1, **options):
     """Return a function that runs one compiled step and waits for it."""
     readout = READOUTS[kind](**options)
     features = np.random.default_rng(0).normal(size=(clips, 16, 196, 768)).astype(np.float32)
-    batch = batch_of(kind, readout, clips)
+    batch = targets_of(kind, readout, clips)
     params = readout.init(jax.random.key(0), features, batch)
     step = jax.jit(partial(value_and_grad, readout))
     arguments = jax.device_put((params, features, batch))

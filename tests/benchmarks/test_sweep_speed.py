@@ -17,11 +17,7 @@ import numpy as np
 import pytest
 
 import probe4d
-from probe4d_readouts.boxes import BoxesReadout
-from probe4d_readouts.depth import DepthReadout
-from probe4d_readouts.labels import LabelsReadout
-from probe4d_readouts.points import PointsReadout
-from probe4d_readouts.pose import PoseReadout
+from benchmarks.paper_readouts import READOUTS, targets_of
 from probe4d_runners.probing.sweep import start_sweep
 from probe4d_runners.protocols import FrozenProtocol
 
@@ -30,26 +26,6 @@ pytestmark = pytest.mark.bench
 RATES = (1e-4, 3e-4, 1e-3)
 ROUNDS = 3
 CLIPS = {"depth": 1}  # of a step; the others take 4
-READOUTS = {
-    "labels": LabelsReadout,
-    "pose": PoseReadout,
-    "points": PointsReadout,
-    "boxes": BoxesReadout,
-    "depth": DepthReadout,
-}
-
-
-def targets_of(kind, readout, clips):
-    """Return targets of the paper's sizes: 224x224 pixels, 64 tracks, 25 boxes."""
-    if kind == "depth":
-        clip = (clips, 16, 224, 224)
-        return {"depth": np.full(clip, 2.0, np.float32), "valid": np.ones(clip, bool)}
-    batch = {name: value for name, value in readout.example_batch(0, clips).items() if name != "query_mode"}
-    rows = {"points": 64, "boxes": 25}.get(kind, 0)
-    return {
-        name: value if not rows or name == "frame_size" else np.resize(value, (clips, rows, *value.shape[2:]))
-        for name, value in batch.items()
-    }
 
 
 class Sweep:
