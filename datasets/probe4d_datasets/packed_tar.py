@@ -23,6 +23,7 @@ from probe4d.atomic import replacing
 from probe4d.errors import DataError
 from probe4d.paths import cache_dir
 from probe4d_datasets.cached_index import cached_index
+from probe4d_datasets.seekable import SeekableBytes
 from probe4d_datasets.tar_members import tar_members
 
 __all__ = ["MAX_MEMBER", "PackedTar", "UnpackedTar", "register"]
@@ -182,44 +183,27 @@ def _parts(fs: Any, path: str) -> tuple[str, ...]:
     return tuple(f"{stem}{number}{suffix}" for number in numbers)
 
 
-class _Joined(io.RawIOBase):
-    """Several files as one, to be read and seeked; one of them is open at a time."""
+class _Joined(SeekableBytes):
+    """Several files as one; one of them is open at a time."""
 
     def __init__(self, fs: Any, paths: tuple[str, ...]) -> None:
         self._fs, self._paths = fs, paths
         self._sizes = [int(fs.info(path)["size"]) for path in paths]
-        self._at, self._number = 0, -1
+        super().__init__(sum(self._sizes))
+        self._number = -1
         self._file: Any = None
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: sum(self._sizes)}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        start, number = self._at, 0
-        while number < len(self._sizes) and start >= self._sizes[number]:
+    def bytes_at(self, position: int, most: int) -> bytes:
+        start, number = position, 0
+        while start >= self._sizes[number]:
             start -= self._sizes[number]
             number += 1
-        if number == len(self._sizes):
-            return 0
         if number != self._number:
             self._close()
             self._file, self._number = self._fs.open(self._paths[number], "rb"), number
         self._file.seek(start)
-        content = self._file.read(min(len(buffer), self._sizes[number] - start))
-        buffer[: len(content)] = content
-        self._at += len(content)
-        return len(content)
+        content: bytes = self._file.read(min(most, self._sizes[number] - start))
+        return content
 
     def _close(self) -> None:
         if self._file is not None:

@@ -12,7 +12,7 @@ from probe4d_datasets import packed_tar
 from probe4d_datasets.files import local_path, open_binary
 from probe4d_datasets.own.root import Root
 
-__all__ = ["Folder", "archive", "folders_with", "locate", "loose"]
+__all__ = ["Folder", "archive", "folders_with", "locate", "loose", "names_in"]
 
 packed_tar.register()
 
@@ -75,3 +75,8 @@ def loose(root: Root, path: str) -> Folder | None:
     """Return a folder of the root, None where it has no files."""
     names = frozenset(name for name in root.names(path) if not name.endswith("/"))
     return Folder(root, path.strip("/"), names) if names else None
+
+
+def names_in(folders: Iterable[Folder]) -> frozenset[str]:
+    """Return the names of all files in some folders."""
+    return frozenset[str]().union(*(folder.names for folder in folders))

@@ -15,7 +15,7 @@ from probe4d.scoring.foreign.perception_test import PerceptionTest as Annotation
 from probe4d.scoring.source import Limits
 from probe4d.scoring.strict_json import parse_json
 from probe4d_datasets.own.root import Root
-from probe4d_datasets.places import Folder, archive, folders_with, locate, loose
+from probe4d_datasets.places import Folder, archive, folders_with, locate, loose, names_in
 from probe4d_datasets.published import Policy, Published
 from probe4d_datasets.video import read_frames
 from probe4d_datasets.video_index import VideoIndex, video_index
@@ -56,7 +56,7 @@ class PerceptionTest(Published):
         self._annotations = _find_annotations(self.root, split)
         self._videos = _read_annotations(*self._annotations)
         self._folders = _folders(self.root, split)
-        here = frozenset[str]().union(*(folder.names for folder in self._folders))
+        here = names_in(self._folders)
         absent = {one: f"no video: videos/{one}.mp4" for one in self._videos if f"{one}.mp4" not in here}
         self._plan(tuple(self._videos), absent)
 

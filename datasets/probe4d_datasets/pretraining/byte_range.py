@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec.spec import AbstractFileSystem
 
+from probe4d_datasets.seekable import SeekableBytes
+
 __all__ = ["PROTOCOL", "ByteRange", "byte_range"]
 
 PROTOCOL = "byterange"
@@ -58,35 +60,17 @@ def _bounds(path: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-class _Part(io.RawIOBase):
+class _Part(SeekableBytes):
     """Bytes `offset` to `offset + length` of an open file, which is closed with it."""
 
     def __init__(self, file: Any, offset: int, length: int) -> None:
-        self._file, self._offset, self._length, self._at = file, offset, length, 0
+        super().__init__(length)
+        self._file, self._offset = file, offset
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._length}[whence]
-        if base + offset < 0:
-            raise OSError(f"expected a position of at least 0, got {base + offset}")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), max(0, self._length - self._at))
-        self._file.seek(self._offset + self._at)
-        content = self._file.read(wanted)
-        buffer[: len(content)] = content
-        self._at += len(content)
-        return len(content)
+    def bytes_at(self, position: int, most: int) -> bytes:
+        self._file.seek(self._offset + position)
+        content: bytes = self._file.read(most)
+        return content
 
     def close(self) -> None:
         if not self.closed:

@@ -12,7 +12,7 @@ import numpy as np
 from probe4d.errors import DataError, UsageError
 from probe4d_datasets.own.options import one_of
 from probe4d_datasets.own.root import Root
-from probe4d_datasets.places import Folder, archive, folders_with, locate, loose
+from probe4d_datasets.places import Folder, archive, folders_with, locate, loose, names_in
 from probe4d_datasets.published import Policy, Published
 from probe4d_datasets.ssv2.labels import RELEASES, find_labels, read_clips
 from probe4d_datasets.video import read_frames
@@ -62,7 +62,7 @@ class SomethingSomething(Published):
         clips = read_clips(self.labels, split)
         self._clips = {clip.id: clip for clip in clips}
         self._folders = _folders(self.root, unpack=self.archives == "unpack")
-        here = frozenset[str]().union(*(folder.names for folder in self._folders))
+        here = names_in(self._folders)
         absent = {clip.id: f"no video: {clip.id}.webm" for clip in clips if f"{clip.id}.webm" not in here}
         self._plan([clip.id for clip in clips], absent)
 
