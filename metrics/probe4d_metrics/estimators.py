@@ -57,8 +57,42 @@ def _divide(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else math.nan
 
 
+class _Quotient:
+    """A sum over samples divided by another one."""
+
+    def summands(self, columns: Columns) -> tuple[Array, Array]:
+        """Return what is summed over samples, above and below the line: `(n,)` each."""
+        raise NotImplementedError
+
+    def of_set(self, columns: Columns) -> float:
+        """Return the quotient; NaN where the denominator is 0."""
+        numerator, denominator = self.summands(columns)
+        return _divide(_sum(numerator), _sum(denominator))
+
+    def of_resamples(self, columns: Columns, counts: Array) -> Array:
+        """Return the quotient of each resample `(r,)`."""
+        numerator, denominator = self.summands(columns)
+        return quotient(counts @ numerator, counts @ denominator)
+
+
 @dataclass(frozen=True)
-class Ratio:
+class _Of:
+    """A value over one number per sample: a column, or each sample's own value of another estimator."""
+
+    of: str | Estimator
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+        return (self.of,) if isinstance(self.of, str) else self.of.columns
+
+    def of_samples(self, columns: Columns) -> Array:
+        """Return each sample's value `(n,)`."""
+        return columns[self.of] if isinstance(self.of, str) else self.of.of_samples(columns)
+
+
+@dataclass(frozen=True)
+class Ratio(_Quotient):
     """The pooled ratio of two columns: sum over samples divided by sum over samples.
 
     >>> import numpy as np
@@ -78,15 +112,6 @@ class Ratio:
         """Return each sample's ratio `(n,)`."""
         return quotient(columns[self.numerator], columns[self.denominator])
 
-    def of_set(self, columns: Columns) -> float:
-        """Return the pooled ratio."""
-        numerator, denominator = self.summands(columns)
-        return _divide(_sum(numerator), _sum(denominator))
-
-    def of_resamples(self, columns: Columns, counts: Array) -> Array:
-        """Return the pooled ratio of each resample `(r,)`."""
-        return _quotient_of_sums(self.summands(columns), counts)
-
     def summands(self, columns: Columns) -> tuple[Array, Array]:
         """Return what is summed over samples, above and below the line: `(n,)` each."""
         numerator, denominator = columns[self.numerator], columns[self.denominator]
@@ -95,7 +120,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(_Quotient, _Of):
     """The mean over samples of a column, or of each sample's own value of another estimator.
 
     Samples without the value (NaN) are left out of the mean.
@@ -106,26 +131,6 @@ class Mean:
     0.75
     """
 
-    of: str | Estimator
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the names of the columns."""
-        return _columns_of(self.of)
-
-    def of_samples(self, columns: Columns) -> Array:
-        """Return each sample's value `(n,)`."""
-        return _samples_of(self.of, columns)
-
-    def of_set(self, columns: Columns) -> float:
-        """Return the mean over the samples that have the value."""
-        values, defined = self.summands(columns)
-        return _divide(_sum(values), _sum(defined))
-
-    def of_resamples(self, columns: Columns, counts: Array) -> Array:
-        """Return the mean of each resample `(r,)`."""
-        return _quotient_of_sums(self.summands(columns), counts)
-
     def summands(self, columns: Columns) -> tuple[Array, Array]:
         """Return what is summed over samples, above and below the line: `(n,)` each."""
         values = self.of_samples(columns)
@@ -134,24 +139,13 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Median:
+class Median(_Of):
     """The median over samples of a column; the mean of the middle two of an even number.
 
     >>> import numpy as np
     >>> Median("angle").of_set({"angle": np.array([4.0, np.nan, 1.0])})
     2.5
     """
-
-    of: str | Estimator
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the names of the columns."""
-        return _columns_of(self.of)
-
-    def of_samples(self, columns: Columns) -> Array:
-        """Return each sample's value `(n,)`."""
-        return _samples_of(self.of, columns)
 
     def of_set(self, columns: Columns) -> float:
         """Return the median of the samples that have the value."""
@@ -225,19 +219,10 @@ class Root:
 
 
 @dataclass(frozen=True)
-class Total:
+class Total(_Of):
     """The sum of a column: how often something happened."""
 
     of: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the name."""
-        return (self.of,)
-
-    def of_samples(self, columns: Columns) -> Array:
-        """Return the column `(n,)`."""
-        return columns[self.of]
 
     def of_set(self, columns: Columns) -> float:
         """Return the sum."""
@@ -249,19 +234,10 @@ class Total:
 
 
 @dataclass(frozen=True)
-class Largest:
+class Largest(_Of):
     """The largest of a column; NaN without samples."""
 
     of: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the name."""
-        return (self.of,)
-
-    def of_samples(self, columns: Columns) -> Array:
-        """Return the column `(n,)`."""
-        return columns[self.of]
 
     def of_set(self, columns: Columns) -> float:
         """Return the largest."""
@@ -271,19 +247,6 @@ class Largest:
         """Return the largest of what each resample draws `(r,)`."""
         drawn = np.where(counts > 0, columns[self.of], np.nan)
         return np.asarray(np.fmax.reduce(drawn, axis=1, initial=np.nan))
-
-
-def _quotient_of_sums(summands: tuple[Array, Array], counts: Array) -> Array:
-    numerator, denominator = summands
-    return quotient(counts @ numerator, counts @ denominator)
-
-
-def _columns_of(of: str | Estimator) -> tuple[str, ...]:
-    return (of,) if isinstance(of, str) else of.columns
-
-
-def _samples_of(of: str | Estimator, columns: Columns) -> Array:
-    return columns[of] if isinstance(of, str) else of.of_samples(columns)
 
 
 def _mean_last(parts: Iterable[Array]) -> Array:
