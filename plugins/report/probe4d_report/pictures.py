@@ -18,7 +18,7 @@ from probe4d_report.png import data_uri, rgb_png
 from probe4d_report.svg import el
 from probe4d_report.view import RunView
 
-__all__ = ["Picture", "Row", "ground", "picture_section", "shrunk"]
+__all__ = ["Picture", "Row", "ground", "one_each", "picture_section", "shrunk"]
 
 AT_ONCE = 3  # samples that are seen without opening more
 MOST_PIXELS = 128  # of a frame's longer side, so that a page stays small
@@ -74,6 +74,18 @@ def picture_section(
     if not groups:
         return None
     return render("pictures.html", groups=groups, text=text, keys=keys, at_once=AT_ONCE)
+
+
+def one_each(
+    run: RunView, picture: Callable[[Record, Pair, Array | None], Picture]
+) -> Callable[[Record, list[tuple[Record, Pair]], str], list[Picture]]:
+    """Return what draws a sample as one picture per record, on the sample's clip `(t, h, w, 3)` or on None."""
+
+    def draw(first: Record, found: list[tuple[Record, Pair]], sample: str) -> list[Picture]:
+        clip = run.clip(first, sample)
+        return [picture(record, pair, clip) for record, pair in found]
+
+    return draw
 
 
 def _title(run: RunView, column: Column) -> str:

@@ -11,7 +11,7 @@ from probe4d_metrics import box_iou
 from probe4d_report.colours import series_colour
 from probe4d_report.html import Key
 from probe4d_report.pairs import Pair
-from probe4d_report.pictures import Picture, ground, picture_section
+from probe4d_report.pictures import Picture, ground, one_each, picture_section
 from probe4d_report.svg import drawing, el
 from probe4d_report.view import RunView
 
@@ -31,12 +31,7 @@ def panel(run: RunView) -> Markup | None:
         "The last frame on which a true box is present: predicted boxes are solid, true ones dashed, "
         "a colour per object."
     )
-
-    def draw(first: Record, found: list[tuple[Record, Pair]], sample: str) -> list[Picture]:
-        clip = run.clip(first, sample)
-        return [_picture(record, pair, clip) for record, pair in found]
-
-    return picture_section(run, "boxes", draw, text=text, keys=keys, frames=True)
+    return picture_section(run, "boxes", one_each(run, _picture), text=text, keys=keys, frames=True)
 
 
 def _picture(record: Record, pair: Pair, clip: Array | None) -> Picture:

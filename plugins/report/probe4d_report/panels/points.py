@@ -9,7 +9,7 @@ from probe4d.contracts import Array
 from probe4d.records import Record
 from probe4d_report.html import Key
 from probe4d_report.pairs import Pair
-from probe4d_report.pictures import Picture, ground, picture_section
+from probe4d_report.pictures import Picture, ground, one_each, picture_section
 from probe4d_report.svg import drawing, el, path
 from probe4d_report.view import RunView
 
@@ -33,12 +33,7 @@ def panel(run: RunView) -> Markup | None:
         "a line from one to the other is the error. A hollow dot was predicted to be hidden. "
         "Pixels are those of the 256x256 raster that the metric measures in."
     )
-
-    def draw(first: Record, found: list[tuple[Record, Pair]], sample: str) -> list[Picture]:
-        clip = run.clip(first, sample)
-        return [_picture(record, pair, clip) for record, pair in found]
-
-    return picture_section(run, "points", draw, text=text, keys=keys, frames=True)
+    return picture_section(run, "points", one_each(run, _picture), text=text, keys=keys, frames=True)
 
 
 def _picture(record: Record, pair: Pair, clip: Array | None) -> Picture:
