@@ -36,30 +36,6 @@ if TYPE_CHECKING:
     from probe4d.testing.result import Checked, CheckFailed, CheckResult, CheckSkipped, Report
     from probe4d.testing.subject import Given, hermetic_registry
 
-_HOMES = {
-    "conformance": (
-        "check_aggregate",
-        "check_backbone",
-        "check_command",
-        "check_dataset",
-        "check_kind",
-        "check_metric",
-        "check_protocol",
-        "check_readout",
-        "check_report_panel",
-        "check_runner",
-        "check_spec",
-        "check_suite",
-        "check_task",
-    ),
-    "light": ("heavy_imports",),
-    "plugin": ("check_plugin",),
-    "pytest_plugin": ("parametrize_with_checks", "probe4d_pm"),
-    "result": ("CheckFailed", "CheckResult", "CheckSkipped", "Checked", "Report"),
-    "subject": ("Given", "hermetic_registry"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
 __all__ = [
     "CheckFailed",
     "CheckResult",
@@ -86,6 +62,16 @@ __all__ = [
     "parametrize_with_checks",
     "probe4d_pm",
 ]
+
+# Where the names are that are not of `conformance`.
+_ELSEWHERE = {
+    "light": ("heavy_imports",),
+    "plugin": ("check_plugin",),
+    "pytest_plugin": ("parametrize_with_checks", "probe4d_pm"),
+    "result": ("CheckFailed", "CheckResult", "CheckSkipped", "Checked", "Report"),
+    "subject": ("Given", "hermetic_registry"),
+}
+_HOME_OF = dict.fromkeys(__all__, "conformance") | {name: home for home, names in _ELSEWHERE.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
