@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
+from attrs import asdict, evolve, frozen
 
 from probe4d import BackboneSpec, TokenGrid, VideoInput
 from probe4d.errors import UsageError, did_you_mean
 
-__all__ = ["PLACE", "configure", "flow", "pixels"]
+__all__ = ["FLOW", "PIXELS", "PLACE", "Sizes", "configure", "flow", "pixels"]
 
 PLACE = 16  # channels that say where a patch is
 _OF_A_CELL = {"pixels": 3, "flow": 7}  # colours; with motion since the frame before and since the first
-_DEFAULTS = {
-    "pixels": {"size": 224, "patch": 16, "cells": 4},
-    "flow": {"size": 64, "patch": 8, "cells": 2},
-}
+
+
+@frozen
+class Sizes:
+    """What a floor's options say: side of the square frames, of a patch of them, and cells along a patch."""
+
+    size: int
+    patch: int
+    cells: int
+
+
+PIXELS = Sizes(size=224, patch=16, cells=4)
+FLOW = Sizes(size=64, patch=8, cells=2)
+_DEFAULTS = {"pixels": PIXELS, "flow": FLOW}
 _CONFIGURE = "probe4d_fourds.floors:configure"
 
 
@@ -29,14 +39,14 @@ def pixels() -> BackboneSpec:
             target="probe4d_fourds.pixels:load",
             summary="the place of each 16 x 16 patch and its colours on a 4 x 4 grid: a floor, nothing is learned",
             tags=("image", "floor"),
-            input=VideoInput(frames=16, height=224, width=224, resize="area"),
+            input=VideoInput(frames=16, height=PIXELS.size, width=PIXELS.size, resize="area"),
             tokens=TokenGrid(time=16, space=1, channels=1),
             params=0,
             depth=1,
             modality="image",
             configure=_CONFIGURE,
         ),
-        _DEFAULTS["pixels"],
+        PIXELS,
     )
 
 
@@ -48,7 +58,7 @@ def flow() -> BackboneSpec:
             target="probe4d_fourds.flow:load",
             summary="colours, place and optical flow of each 8 x 8 patch: a yardstick for motion, nothing is learned",
             tags=("video", "floor"),
-            input=VideoInput(frames=16, height=64, width=64, resize="area"),
+            input=VideoInput(frames=16, height=FLOW.size, width=FLOW.size, resize="area"),
             tokens=TokenGrid(time=16, space=1, channels=1),
             params=0,
             depth=1,
@@ -56,7 +66,7 @@ def flow() -> BackboneSpec:
             requires=("opencv-python-headless>=4.9",),
             extra="probe4d[flow]",
         ),
-        _DEFAULTS["flow"],
+        FLOW,
     )
 
 
@@ -66,7 +76,7 @@ def configure(spec: BackboneSpec, options: Mapping[str, Any]) -> tuple[BackboneS
     Raises:
         UsageError: another option, or sizes that do not divide.
     """
-    sizes = {**_DEFAULTS[spec.name]}
+    sizes = asdict(_DEFAULTS[spec.name])
     for name, value in options.items():
         if name not in sizes:
             raise UsageError(
@@ -77,14 +87,14 @@ def configure(spec: BackboneSpec, options: Mapping[str, Any]) -> tuple[BackboneS
         sizes[name] = value
     if sizes["size"] % sizes["patch"] or sizes["patch"] % sizes["cells"]:
         raise UsageError(f"{spec.name}: expected cells that divide patch, and patch that divides size, got {sizes}.")
-    return _with_sizes(spec, sizes), dict(options)
+    return _with_sizes(spec, Sizes(**sizes)), dict(options)
 
 
-def _with_sizes(spec: BackboneSpec, sizes: Mapping[str, int]) -> BackboneSpec:
-    side = sizes["size"]
-    channels = _OF_A_CELL[spec.name] * sizes["cells"] ** 2 + PLACE
+def _with_sizes(spec: BackboneSpec, sizes: Sizes) -> BackboneSpec:
+    side = sizes.size
+    channels = _OF_A_CELL[spec.name] * sizes.cells**2 + PLACE
     return evolve(
         spec,
         input=evolve(spec.input, height=side, width=side),
-        tokens=TokenGrid(time=spec.tokens.time, space=(side // sizes["patch"]) ** 2, channels=channels),
+        tokens=TokenGrid(time=spec.tokens.time, space=(side // sizes.patch) ** 2, channels=channels),
     )

@@ -7,14 +7,14 @@ the way that what it showed in the first frame has gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import cv2
 import numpy as np
 
-from probe4d.errors import UsageError
-from probe4d_fourds.pixels import Array, check_cells, check_layers, check_video, patch_means, placed_colours
+from probe4d_fourds.floors import FLOW
+from probe4d_fourds.pixels import Array, Floor, check_no_weights, patch_means, placed_colours
 
 __all__ = ["Flow", "dense_flow", "followed", "load"]
 
@@ -22,30 +22,20 @@ STEP_SCALE = 32.0  # of the motion between two frames, as a share of the frame: 
 WAY_SCALE = 8.0  # of the way since the first frame
 
 
-class Flow:
+class Flow(Floor):
     """Colours, place, motion since the frame before, and way since the first frame of each patch."""
 
-    def __init__(self, patch: int = 8, cells: int = 2) -> None:
-        check_cells("flow", patch, cells)
-        self.patch, self.cells = patch, cells
+    name = "flow"
 
-    def encode(self, video: Array, layers: Sequence[float]) -> tuple[Array, ...]:
-        """Return `(b, t, h/patch · w/patch, 7 · cells² + 16)` float32, the same for each layer.
-
-        Args:
-            video: `(b, t, h, w, 3)` in [0, 1].
-            layers: 1 or a share of the depth; there is one.
-        """
-        check_layers(layers)
-        video = check_video(video, self.patch)
+    def features(self, video: Array) -> Array:
+        """Return `(b, t, k, 7 · cells² + 16)`."""
         size = np.array(video.shape[3:1:-1], np.float32)  # w, h: flow is x, y
         with _one_thread():
             steps = np.stack([dense_flow(clip) for clip in video])
             ways = np.stack([followed(clip) for clip in steps])
         motion = np.concatenate([steps / size * STEP_SCALE, ways / size * WAY_SCALE], axis=-1)
         moved = patch_means(motion, self.patch, self.cells)
-        features = np.concatenate([placed_colours(video, self.patch, self.cells), moved], axis=-1)
-        return tuple(features for _ in layers)
+        return np.concatenate([placed_colours(video, self.patch, self.cells), moved], axis=-1)
 
 
 def dense_flow(clip: Array) -> Array:
@@ -91,13 +81,18 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def load(weights: str | None = None, seed: int = 0, size: int = 64, patch: int = 8, cells: int = 2) -> Flow:
+def load(
+    weights: str | None = None,
+    seed: int = 0,
+    size: int = FLOW.size,
+    patch: int = FLOW.patch,
+    cells: int = FLOW.cells,
+) -> Flow:
     """Return the backbone; `seed` makes no difference to it, and `size` is that of the frames that it will get.
 
     Raises:
         UsageError: it has no weights.
     """
     del seed, size
-    if weights is not None:
-        raise UsageError(f"flow: expected no weights, got {weights!r}. It learns nothing.")
+    check_no_weights("flow", weights)
     return Flow(patch, cells)

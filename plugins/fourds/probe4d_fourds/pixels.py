@@ -3,43 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from probe4d.errors import UsageError
+from probe4d_fourds.floors import PIXELS
 
-__all__ = ["Array", "Pixels", "check_cells", "check_layers", "check_video", "load", "patch_means", "placed_colours"]
+__all__ = ["Array", "Floor", "Pixels", "check_no_weights", "load", "patch_means", "placed_colours"]
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 BANDS = 4  # of a patch's place: from half a turn over the frame to four
 
 
-class Pixels:
-    """Mean colours of the cells of each patch, frame by frame, in [-1, 1], and the patch's place."""
+class Floor:
+    """A backbone that learns nothing: features of each patch of each frame, which are the same for each layer."""
 
-    def __init__(self, patch: int = 16, cells: int = 4) -> None:
-        check_cells("pixels", patch, cells)
+    name: ClassVar[str]
+
+    def __init__(self, patch: int, cells: int) -> None:
+        if patch < 1 or cells < 1 or patch % cells:
+            raise UsageError(
+                f"{self.name}: expected a patch that divides into cells, got patch={patch}, cells={cells}."
+            )
         self.patch, self.cells = patch, cells
 
+    def features(self, video: Array) -> Array:
+        """Return `(b, t, h/patch · w/patch, c)` float32 of a video `(b, t, h, w, 3)` float32 in [0, 1]."""
+        raise NotImplementedError
+
     def encode(self, video: Array, layers: Sequence[float]) -> tuple[Array, ...]:
-        """Return `(b, t, h/patch · w/patch, 3 · cells² + 16)` float32, the same for each layer.
+        """Return the features for each layer.
 
         Args:
             video: `(b, t, h, w, 3)` in [0, 1].
             layers: 1 or a share of the depth; there is one.
         """
         check_layers(layers)
-        video = check_video(video, self.patch)
-        features = placed_colours(video, self.patch, self.cells)
+        features = self.features(check_video(video, self.patch))
         return tuple(features for _ in layers)
 
 
-def check_cells(where: str, patch: int, cells: int) -> None:
-    """Raise UsageError unless cells divide the patch."""
-    if patch < 1 or cells < 1 or patch % cells:
-        raise UsageError(f"{where}: expected a patch that divides into cells, got patch={patch}, cells={cells}.")
+class Pixels(Floor):
+    """Mean colours of the cells of each patch, frame by frame, in [-1, 1], and the patch's place."""
+
+    name = "pixels"
+
+    def features(self, video: Array) -> Array:
+        """Return `(b, t, k, 3 · cells² + 16)`."""
+        return placed_colours(video, self.patch, self.cells)
 
 
 def check_layers(layers: Sequence[float]) -> None:
@@ -84,13 +97,24 @@ def patch_positions(rows: int, columns: int) -> Array:
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
 
 
-def load(weights: str | None = None, seed: int = 0, size: int = 224, patch: int = 16, cells: int = 4) -> Pixels:
+def check_no_weights(name: str, weights: str | None) -> None:
+    """Raise UsageError where a floor is given weights."""
+    if weights is not None:
+        raise UsageError(f"{name}: expected no weights, got {weights!r}. It learns nothing.")
+
+
+def load(
+    weights: str | None = None,
+    seed: int = 0,
+    size: int = PIXELS.size,
+    patch: int = PIXELS.patch,
+    cells: int = PIXELS.cells,
+) -> Pixels:
     """Return the backbone; `seed` makes no difference to it, and `size` is that of the frames that it will get.
 
     Raises:
         UsageError: it has no weights.
     """
     del seed, size
-    if weights is not None:
-        raise UsageError(f"pixels: expected no weights, got {weights!r}. It learns nothing.")
+    check_no_weights("pixels", weights)
     return Pixels(patch, cells)
