@@ -76,10 +76,10 @@ def test_flow_is_the_same_with_any_number_of_threads(clip):
 
 
 def test_flow_takes_no_weights_and_only_frames_that_its_patches_tile():
-    from probe4d_fourds.flow import load
+    from probe4d_fourds.flow import Flow
 
     with pytest.raises(UsageError, match="expected no weights"):
-        load(weights="some.npz")
+        Flow(weights="some.npz")
     with pytest.raises(UsageError, match="multiples of 8"):
         load_backbone("flow").encode(np.zeros((1, 2, 60, 64, 3), np.float32), (1.0,))
 

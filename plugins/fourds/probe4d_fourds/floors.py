@@ -36,7 +36,7 @@ def pixels() -> BackboneSpec:
     return _with_sizes(
         BackboneSpec(
             name="pixels",
-            target="probe4d_fourds.pixels:load",
+            target="probe4d_fourds.pixels:Pixels",
             summary="the place of each 16 x 16 patch and its colours on a 4 x 4 grid: a floor, nothing is learned",
             tags=("image", "floor"),
             input=VideoInput(frames=16, height=PIXELS.size, width=PIXELS.size, resize="area"),
@@ -55,7 +55,7 @@ def flow() -> BackboneSpec:
     return _with_sizes(
         BackboneSpec(
             name="flow",
-            target="probe4d_fourds.flow:load",
+            target="probe4d_fourds.flow:Flow",
             summary="colours, place and optical flow of each 8 x 8 patch: a yardstick for motion, nothing is learned",
             tags=("video", "floor"),
             input=VideoInput(frames=16, height=FLOW.size, width=FLOW.size, resize="area"),

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from probe4d_fourds.floors import FLOW
-from probe4d_fourds.pixels import Array, Floor, check_no_weights, patch_means, placed_colours
+from probe4d_fourds.pixels import Array, Floor, patch_means, placed_colours
 
-__all__ = ["Flow", "dense_flow", "followed", "load"]
+__all__ = ["Flow", "dense_flow", "followed"]
 
 STEP_SCALE = 32.0  # of the motion between two frames, as a share of the frame: a frame in half a second is about 1
 WAY_SCALE = 8.0  # of the way since the first frame
@@ -26,6 +26,7 @@ class Flow(Floor):
     """Colours, place, motion since the frame before, and way since the first frame of each patch."""
 
     name = "flow"
+    sizes = FLOW
 
     def features(self, video: Array) -> Array:
         """Return `(b, t, k, 7 · cells² + 16)`."""
@@ -79,20 +80,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
-
-
-def load(
-    weights: str | None = None,
-    seed: int = 0,
-    size: int = FLOW.size,
-    patch: int = FLOW.patch,
-    cells: int = FLOW.cells,
-) -> Flow:
-    """Return the backbone; `seed` makes no difference to it, and `size` is that of the frames that it will get.
-
-    Raises:
-        UsageError: it has no weights.
-    """
-    del seed, size
-    check_no_weights("flow", weights)
-    return Flow(patch, cells)

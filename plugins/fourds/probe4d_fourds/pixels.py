@@ -8,9 +8,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from probe4d.errors import UsageError
-from probe4d_fourds.floors import PIXELS
+from probe4d_fourds.floors import PIXELS, Sizes
 
-__all__ = ["Array", "Floor", "Pixels", "check_no_weights", "load", "patch_means", "placed_colours"]
+__all__ = ["Array", "Floor", "Pixels", "patch_means", "placed_colours"]
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
@@ -18,16 +18,37 @@ BANDS = 4  # of a patch's place: from half a turn over the frame to four
 
 
 class Floor:
-    """A backbone that learns nothing: features of each patch of each frame, which are the same for each layer."""
+    """A backbone that learns nothing: features of each patch of each frame, which are the same for each layer.
+
+    Args:
+        weights: None; it has none.
+        seed, size: make no difference; `size` is that of the frames that it will get.
+        patch, cells: pixels along a patch, and cells; see `floors.Sizes` for what they are where they are not given.
+
+    Raises:
+        UsageError: weights are given, or cells do not divide the patch.
+    """
 
     name: ClassVar[str]
+    sizes: ClassVar[Sizes]
 
-    def __init__(self, patch: int, cells: int) -> None:
-        if patch < 1 or cells < 1 or patch % cells:
+    def __init__(
+        self,
+        weights: str | None = None,
+        seed: int = 0,
+        size: int | None = None,
+        patch: int | None = None,
+        cells: int | None = None,
+    ) -> None:
+        del seed, size
+        if weights is not None:
+            raise UsageError(f"{self.name}: expected no weights, got {weights!r}. It learns nothing.")
+        self.patch = self.sizes.patch if patch is None else patch
+        self.cells = self.sizes.cells if cells is None else cells
+        if self.patch < 1 or self.cells < 1 or self.patch % self.cells:
             raise UsageError(
-                f"{self.name}: expected a patch that divides into cells, got patch={patch}, cells={cells}."
+                f"{self.name}: expected a patch that divides into cells, got patch={self.patch}, cells={self.cells}."
             )
-        self.patch, self.cells = patch, cells
 
     def features(self, video: Array) -> Array:
         """Return `(b, t, h/patch · w/patch, c)` float32 of a video `(b, t, h, w, 3)` float32 in [0, 1]."""
@@ -49,6 +70,7 @@ class Pixels(Floor):
     """Mean colours of the cells of each patch, frame by frame, in [-1, 1], and the patch's place."""
 
     name = "pixels"
+    sizes = PIXELS
 
     def features(self, video: Array) -> Array:
         """Return `(b, t, k, 3 · cells² + 16)`."""
@@ -95,26 +117,3 @@ def patch_positions(rows: int, columns: int) -> Array:
     centres = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
     angles = (centres[:, :, None] * (np.pi * 2.0 ** np.arange(BANDS))).reshape(len(centres), -1)
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).astype(np.float32)
-
-
-def check_no_weights(name: str, weights: str | None) -> None:
-    """Raise UsageError where a floor is given weights."""
-    if weights is not None:
-        raise UsageError(f"{name}: expected no weights, got {weights!r}. It learns nothing.")
-
-
-def load(
-    weights: str | None = None,
-    seed: int = 0,
-    size: int = PIXELS.size,
-    patch: int = PIXELS.patch,
-    cells: int = PIXELS.cells,
-) -> Pixels:
-    """Return the backbone; `seed` makes no difference to it, and `size` is that of the frames that it will get.
-
-    Raises:
-        UsageError: it has no weights.
-    """
-    del seed, size
-    check_no_weights("pixels", weights)
-    return Pixels(patch, cells)
