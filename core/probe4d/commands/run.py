@@ -5,12 +5,30 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
 import click
+from attrs import frozen
 
 from probe4d.commands import suite_options
 from probe4d.commands.plan import adopted_features, data_licences
 from probe4d.commands.set_options import runner_options
 from probe4d.errors import Probe4dError
+
+
+@frozen(kw_only=True)
+class RunOptions:
+    """How a plan is to be carried out; each field is the option of that name."""
+
+    runner: str
+    workers: int | None
+    scheduler: str | None
+    runner_settings: tuple[str, ...]
+    part: str | None
+    partial: bool
+    dry_run: bool
+    report: bool
+    display: str
+    as_json: bool
 
 
 @click.command("run")
@@ -25,19 +43,7 @@ from probe4d.errors import Probe4dError
 @click.option("--report/--no-report", default=True, help="Write report.html, where the report plugin is installed.")
 @click.option("--display", type=click.Choice(["auto", "rich", "plain", "none"]), default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object.")
-def command(
-    runner: str,
-    workers: int | None,
-    scheduler: str | None,
-    runner_settings: tuple[str, ...],
-    part: str | None,
-    partial: bool,
-    dry_run: bool,
-    report: bool,
-    display: str,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def command(**options: Any) -> None:
     """Evaluate the backbones of SUITE: extract features, probe, score, record.
 
     The same command again goes on where it was stopped. Results go to --output-dir (runs/<suite>).
@@ -48,32 +54,38 @@ def command(
     130 interrupted.
     """
     from probe4d.planning.parts import Part
-    from probe4d.progress import progress
-    from probe4d.running import check_plan, make_runner, run_plan
+    from probe4d.running import check_plan
     from probe4d.shares import share_of
 
-    chosen = None if part is None else Part.parse(part)
+    said = RunOptions(**{name: options.pop(name) for name in attrs.fields_dict(RunOptions)})
+    part = None if said.part is None else Part.parse(said.part)
     plan, text = suite_options.make(**options)
-    check_plan(plan, partial=partial)
-    if display != "none":
-        for line in data_licences(plan):
-            click.echo(line, err=True)
-    for line in adopted_features(plan):
+    check_plan(plan, partial=said.partial)
+    for line in [*(data_licences(plan) if said.display != "none" else ()), *adopted_features(plan)]:
         click.echo(line, err=True)
-    if dry_run:
-        click.echo(f"{len(share_of(plan, chosen))} of {len(plan.units)} units to do.", err=True)
+    if said.dry_run:
+        click.echo(f"{len(share_of(plan, part))} of {len(plan.units)} units to do.", err=True)
         return
-    made = make_runner(runner, workers, runner_options(scheduler, runner_settings))
-    with progress(len(share_of(plan, chosen)), display) as shown:
-        result = run_plan(plan, made, suite_text=text, part=chosen, on_start=shown.start, on_outcome=shown.end)
+    result = _carried_out(plan, text, part, said)
     whole = result.status == "success" or (part is None and result.status == "failed")
-    page = _report(plan.run.path) if report and result.records and whole and plan.only != "extract" else None
-    if as_json:
+    page = _report(plan.run.path) if said.report and result.records and whole and plan.only != "extract" else None
+    if said.as_json:
         click.echo(json.dumps(_json(result, page), indent=2))
     else:
         click.echo(_text(result, plan))
         click.echo(f"report: {page}" if page else _where(plan))
     click.get_current_context().exit(result.exit_code)
+
+
+def _carried_out(plan: Any, text: str, part: Any, said: RunOptions) -> Any:
+    """Return what became of the plan, or of a part of it, showing how far it is."""
+    from probe4d.progress import progress
+    from probe4d.running import make_runner, run_plan
+    from probe4d.shares import share_of
+
+    made = make_runner(said.runner, said.workers, runner_options(said.scheduler, said.runner_settings))
+    with progress(len(share_of(plan, part)), said.display) as shown:
+        return run_plan(plan, made, suite_text=text, part=part, on_start=shown.start, on_outcome=shown.end)
 
 
 def _report(folder: Any) -> str | None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import attrs
 import click
+from attrs import frozen
 
 from probe4d import suites
 from probe4d.commands.set_options import put
 from probe4d.errors import UsageError, did_you_mean
 
-__all__ = ["make", "suite_options"]
+__all__ = ["SuiteOptions", "make", "suite_options"]
 
 OPTIONS = (
     click.argument("suite"),
@@ -37,30 +38,39 @@ def suite_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def make(
-    suite: str,
-    *,
-    backbones: Sequence[str],
-    tasks: Sequence[str],
-    weights: Sequence[str],
-    roots: Sequence[str],
-    settings: Sequence[str],
-    limit: int | None,
-    store: str | None,
-    output_dir: Path | None,
-    only: str | None,
-) -> tuple[Any, str]:
-    """Return the plan, and the suite's text as it stands with what the command line changed."""
+@frozen(kw_only=True)
+class SuiteOptions:
+    """What was said of a suite; each field is the option of `OPTIONS` of that name."""
+
+    suite: str
+    backbones: Sequence[str]
+    tasks: Sequence[str]
+    weights: Sequence[str]
+    roots: Sequence[str]
+    settings: Sequence[str]
+    limit: int | None
+    only: str | None
+    store: str | None
+    output_dir: Path | None
+
+
+def make(**options: Any) -> tuple[Any, str]:
+    """Return the plan, and the suite's text as it stands with what the command line changed.
+
+    Args:
+        **options: the fields of `SuiteOptions`.
+    """
     from probe4d.planning import make_plan
     from probe4d.records import RunFolder
 
-    read = suites.find_suite(suite)
-    read = _with_settings(read, settings)
-    if tasks:
-        read = _with_tasks(read, _only(read.tasks, tasks))
-    run = RunFolder(output_dir or Path("runs") / re.sub(r"[^A-Za-z0-9._-]", "-", read.name))
-    chosen = attrs.evolve(read, backbones=_with_weights((*read.backbones, *backbones), weights))
-    plan = make_plan(chosen, run, roots=_pairs("--data-root", roots), store=store, limit=limit, only=only)
+    said = SuiteOptions(**options)
+    read = _with_settings(suites.find_suite(said.suite), said.settings)
+    if said.tasks:
+        read = _with_tasks(read, _only(read.tasks, said.tasks))
+    run = RunFolder(said.output_dir or Path("runs") / re.sub(r"[^A-Za-z0-9._-]", "-", read.name))
+    chosen = attrs.evolve(read, backbones=_with_weights((*read.backbones, *said.backbones), said.weights))
+    roots = _pairs("--data-root", said.roots)
+    plan = make_plan(chosen, run, roots=roots, store=said.store, limit=said.limit, only=said.only)
     return plan, suites.to_toml(chosen)
 
 
