@@ -97,16 +97,7 @@ def score(
         seed=seed,
         resamples=resamples,
     )
-    with ExitStack() as stack:
-        target_source = stack.enter_context(_open_targets(subject, made, targets, request))
-        pairings = [
-            _pair(
-                subject, made, stack.enter_context(_open(made, samples, "predictions", request)), target_source, request
-            )
-            for samples in (predictions, against)
-            if samples is not None
-        ]
-        return _answer(subject, pairings, chosen, request)
+    return _scored(subject, made, chosen, (predictions, targets, against), request)
 
 
 def _check_numbers(seed: int, resamples: int, max_array_bytes: int) -> None:
@@ -115,6 +106,25 @@ def _check_numbers(seed: int, resamples: int, max_array_bytes: int) -> None:
             raise UsageError(f"{name}: expected an integer of at least {low}, got {value!r}.")
     if resamples > 1_000_000:
         raise UsageError(f"resamples: expected at most 1,000,000, got {resamples:,}.")
+
+
+def _scored(
+    subject: Subject,
+    kind: Kind,
+    chosen: Mapping[str, str],
+    given: tuple[Samples, Samples | None, Samples | None],
+    request: _Request,
+) -> Score:
+    """Return the answer for what is given: predictions, targets, and what they are compared against."""
+    predictions, targets, against = given
+    with ExitStack() as stack:
+        truth = stack.enter_context(_open_targets(subject, kind, targets, request))
+        pairings = []
+        for samples in (predictions, against):
+            if samples is not None:
+                source = stack.enter_context(_open(kind, samples, "predictions", request))
+                pairings.append(_pair(subject, kind, source, truth, request))
+        return _answer(subject, pairings, chosen, request)
 
 
 def _open_targets(subject: Subject, kind: Kind, targets: Samples | None, request: _Request) -> Source:
