@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -82,31 +82,49 @@ def load(
         "resample": resample, "layer_rule": layer_rule,
     }  # fmt: skip
     wanted = architecture.Wanted.of(own, model, given, rules)
-    mean_std: tuple[Sequence[float], Sequence[float]] = (own.mean, own.std)
-    if weights is None:
-        built, read = wanted.without_file(), None
-    else:
+    source = _Source.of(weights, weights_key, wanted)
+    return VitBackbone(
+        source.built.config,
+        source.read,
+        native=source.built.native,
+        adapts=True,
+        seed=seed,
+        mean=source.mean if mean is None else mean,
+        std=source.std if std is None else std,
+        dtype=dtype,
+        kind=attention,
+        note=source.built.note,
+    )
+
+
+@frozen
+class _Source:
+    """What a backbone is made of: its architecture, its parameters (None: random ones), and its input's statistics."""
+
+    built: architecture.Architecture
+    read: Callable[[int], Tree] | None
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    @classmethod
+    def of(cls, weights: str | None, key: str | None, wanted: architecture.Wanted) -> _Source:
+        """Return it, from a checkpoint or a folder with one; the file is checked.
+
+        Raises:
+            UsageError: the file does not tell what has to be told.
+            DataError: it is of another model.
+        """
+        own = wanted.family
+        if weights is None:
+            return cls(wanted.without_file(), None, own.mean, own.std)
         files = find_files(weights, own.name)
         says = hub_config.fields_of(files.config, own) if files.config and own.model_types else {}
         checkpoint = open_checkpoint(files.weights)
-        found = find_layout(checkpoint, own.name, weights_key)
+        found = find_layout(checkpoint, own.name, key)
         built = wanted.of_file(checkpoint, found, says)
         reader = _Reader(files.weights, found, built.native_config)
         reader.check()
-        read = reader.read
-        mean_std = hub_config.normalisation(files.weights.parent) or mean_std
-    return VitBackbone(
-        built.config,
-        read,
-        native=built.native,
-        adapts=True,
-        seed=seed,
-        mean=mean_std[0] if mean is None else mean,
-        std=mean_std[1] if std is None else std,
-        dtype=dtype,
-        kind=attention,
-        note=built.note,
-    )
+        return cls(built, reader.read, *(hub_config.normalisation(files.weights.parent) or (own.mean, own.std)))
 
 
 @frozen
