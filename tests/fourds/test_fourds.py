@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
+import probe4d
 from probe4d.errors import DataError, UsageError
 from probe4d.testing import Given, check_backbone
 from probe4d_fourds import checkpoint
@@ -108,6 +109,25 @@ def test_features_are_those_of_the_released_code(golden, released):
         np.testing.assert_allclose(resize_time(features, 4), golden[f"readout_feats_{share}"], atol=2e-5)
 
 
+@pytest.mark.parametrize("prefix", checkpoint.PREFIXES)
+def test_a_file_of_any_size_says_its_own(golden, released, tmp_path, prefix):
+    checkpoint.write(tmp_path / "any.npz", checkpoint.read(released, TINY, 5), prefix)
+    backbone = probe4d.load_backbone("4ds", weights=tmp_path / "any.npz")
+    assert backbone.clip == (4, 32, 48)
+    (features,) = backbone.encode(golden["video"], ("block_4",))
+    np.testing.assert_allclose(features.reshape(2, 12, 24), golden["block_out_4"], atol=2e-5)
+
+
+def test_a_file_of_any_size_must_have_the_arrays_that_say_it(released, tmp_path):
+    with pytest.raises(UsageError, match="backbone '4ds': expected a checkpoint"):
+        load(variant=None)
+    arrays = dict(np.load(released))
+    del arrays["params/processor/layers_0/mlp/dense_in/kernel"]
+    np.savez(tmp_path / "less.npz", **arrays)
+    with pytest.raises(DataError, match=r"dense_in/kernel' with 2 axes, got None"):
+        load(str(tmp_path / "less.npz"), variant=None)
+
+
 def test_bfloat16_features_are_those_of_the_released_code_to_its_precision(golden, released):
     low = dict(np.load(GOLDENS / "encoder_tiny_bf16.npz"))
     backbone = VitBackbone(TINY, checkpoint.reader(released, TINY, TINY.grid), dtype="bfloat16")
@@ -175,7 +195,7 @@ def test_the_door_refuses_what_is_no_backbone():
 
 def test_what_is_public_is_said_to_be_and_what_is_not_names_the_nearest():
     public = {name for name, spec in SPECS.items() if spec.weights is not None and spec.weights.public}
-    assert public == {"4ds-e", "4ds-b-dist-e", "4ds-mini", "4ds-micro"}
+    assert public == {"4ds", "4ds-e", "4ds-b-dist-e", "4ds-mini", "4ds-micro"}
     for name in ("4ds-s", "4ds-l", "4ds-h", "4ds-g", "4ds-j"):
         assert SPECS[name].weights.nearest in public
     assert all(SPECS[f"{name}-random"].weights is None for name in SIZES)

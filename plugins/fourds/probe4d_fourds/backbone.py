@@ -14,13 +14,14 @@ from probe4d_fourds import checkpoint
 from probe4d_fourds.sizes import SIZES, vit_config
 from probe4d_vit.backbone import Layer, VitBackbone
 from probe4d_vit.checkpoints import open_checkpoint
+from probe4d_vit.config import VitConfig
 
 
 def load(
     weights: str | None = None,
     seed: int = 0,
     *,
-    variant: str,
+    variant: str | None,
     random: bool = False,
     image: bool = False,
     layer_rule: str = "released",
@@ -35,7 +36,7 @@ def load(
         weights: a checkpoint in the released layout; random weights without one (`probe4d.load_backbone`
             refuses to, for a name that means trained ones).
         seed: of random weights.
-        variant: a key of `sizes.SIZES`.
+        variant: a key of `sizes.SIZES`; None takes the size of the checkpoint's arrays.
         random: the name means random weights, so a checkpoint is refused.
         image: the image twin: each frame by itself, shown twice to fill its tubelet.
         layer_rule: `released` or `paper`, see `probe4d_vit.config.blocks_to_run`.
@@ -47,11 +48,13 @@ def load(
         UsageError: an unknown size, weights for a random one, or an input that patches do not fill.
         DataError: the checkpoint is of another model.
     """
-    if variant not in SIZES:
+    if variant is not None and variant not in SIZES:
         raise UsageError(f"variant: expected one of {', '.join(SIZES)}, got {variant!r}.{did_you_mean(variant, SIZES)}")
+    if variant is None and weights is None:
+        raise UsageError("backbone '4ds': expected a checkpoint, which says the size, got none. Give its weights.")
     if random and weights is not None:
         raise UsageError(f"{variant}-random: expected no weights, got {weights!r}. Load {variant} with them.")
-    native = vit_config(variant, layer_rule)
+    native = _of_file(weights, layer_rule) if variant is None else vit_config(variant, layer_rule)
     grid = _grid(native.patch, frames or native.clip[0], native.clip[1:] if size is None else size)
     if image:  # a tubelet a frame
         native = evolve(native, attends="frame", grid=(native.clip[0], *native.grid[1:]))
@@ -63,6 +66,10 @@ def load(
         read = checkpoint.reader(weights, native, grid)
     made = ImageTwin if image else VitBackbone
     return made(config, read, seed=seed, dtype=dtype, kind=attention)
+
+
+def _of_file(weights: str | None, layer_rule: str) -> VitConfig:
+    return evolve(vit_config("4ds-b", layer_rule), **checkpoint.sizes_of(open_checkpoint(str(weights))))
 
 
 class ImageTwin(VitBackbone):

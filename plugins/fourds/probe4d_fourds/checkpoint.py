@@ -6,6 +6,7 @@ checkpoint that also holds a readout the backbone is the first of a sequence: `p
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -64,6 +65,38 @@ def prefix_of(checkpoint: Checkpoint) -> str:
         f"{checkpoint.path}: expected a 4DS checkpoint with {PREFIXES[0] + _MARK!r}, "
         f"got {len(keys)} other keys such as {sorted(keys)[:2]}."
     )
+
+
+def sizes_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the fields of a configuration that the shapes of a checkpoint's arrays tell.
+
+    Raises:
+        DataError: it is no 4DS checkpoint, or its arrays are of no 4DS.
+    """
+    prefix = prefix_of(checkpoint)
+    block = prefix + _BLOCK
+    wanted = {
+        "embed": (prefix + _MARK, 5),
+        "position": (prefix + KEYS["position"], 4),
+        "query": (block.format(i=0) + "attention/query/kernel", 3),
+        "up": (block.format(i=0) + "mlp/dense_in/kernel", 2),
+    }
+    keys = set(checkpoint.keys())
+    shapes = {name: checkpoint.shape(key) if key in keys else None for name, (key, _) in wanted.items()}
+    for name, (key, axes) in wanted.items():
+        if len(shapes[name] or ()) != axes:
+            raise DataError(f"{checkpoint.path}: expected {key!r} with {axes} axes, got {shapes[name]}.")
+    depth = next(count for count in itertools.count() if block.format(i=count) + "attention/query/kernel" not in keys)
+    embed, position, query, up = (shape for shape in shapes.values() if shape is not None)
+    return {
+        "width": embed[-1],
+        "depth": depth,
+        "heads": query[1],
+        "head_dim": query[2],
+        "mlp": up[-1],
+        "patch": embed[:3],
+        "grid": position[:3],
+    }
 
 
 def read(path: str | Path, config: VitConfig, blocks: int) -> Tree:

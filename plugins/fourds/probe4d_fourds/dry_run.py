@@ -106,37 +106,19 @@ def dry_run(config: TrainConfig, topology: Topology, *, utilisation: float = 0.4
     )
     model = config.model.objective()
     step = TrainStep(model, recipe, mesh_for(model, config.mesh, devices))
-    batch = config.data.batch_size
-    video = jax.ShapeDtypeStruct((batch, *step.config.vit.clip, 3), jnp.uint8, sharding=step.batch_sharding)
     began = time.perf_counter()
-    lowered = step.compiled().lower(step.abstract_state(), video, jax.ShapeDtypeStruct((), jnp.uint32))  # type: ignore[attr-defined]
-    effort = {"compiler_options": {"exec_time_optimization_effort": -1.0}} if fast and real else {}
-    try:
-        compiled = lowered.compile(**effort)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        reason = str(error).strip().splitlines()[0]
-        raise Probe4dError(
-            f"{config.name} on {topology.name}: expected a step that fits the chip, got: {reason} "
-            "Set compute.remat to dots or full, or take more chips."
-        ) from error
-    seconds = time.perf_counter() - began
-    memory = compiled.memory_analysis()
+    effort = {"exec_time_optimization_effort": -1.0} if fast and real else None
+    compiled = _compiled(step, config.data.batch_size, effort, f"{config.name} on {topology.name}")
+    compile_seconds = time.perf_counter() - began
     traffic = collectives(compiled.as_text())
-    flops = train_flops(step.config) * batch / topology.chips
-    in_place = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    peak = getattr(memory, "peak_memory_in_bytes", 0) if real else 0
+    flops = train_flops(step.config) * config.data.batch_size / topology.chips
     specs, shapes = step.split_parameters()
     return DryRun(
         topology=topology.name,
         mesh=describe(step.mesh),
         real=real,
         remat=recipe.remat,
-        arguments=memory.argument_size_in_bytes,
-        outputs=memory.output_size_in_bytes,
-        temporaries=memory.temp_size_in_bytes,
-        peak=peak or in_place + memory.temp_size_in_bytes,
+        **_memory(compiled, real),
         limit=topology.chip.memory,
         flops=flops,
         traffic=traffic,
@@ -144,6 +126,39 @@ def dry_run(config: TrainConfig, topology: Topology, *, utilisation: float = 0.4
         seconds=flops / (utilisation * topology.chip.flops),
         wire_seconds=sum(each.wire for each in traffic.values()) / topology.chip.wire,
         steps=config.optimizer.steps,
-        compile_seconds=seconds,
+        compile_seconds=compile_seconds,
         copied=unsharded(specs, shapes) if fsdp_size(step.mesh) > 1 else [],
     )
+
+
+def _compiled(step: TrainStep, batch: int, options: Mapping[str, float] | None, where: str) -> Any:
+    """Return the step compiled for videos of so many clips.
+
+    Raises:
+        Probe4dError: it does not fit the chip.
+    """
+    video = jax.ShapeDtypeStruct((batch, *step.config.vit.clip, 3), jnp.uint8, sharding=step.batch_sharding)
+    lowered = step.compiled().lower(step.abstract_state(), video, jax.ShapeDtypeStruct((), jnp.uint32))  # type: ignore[attr-defined]
+    try:
+        return lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise Probe4dError(
+            f"{where}: expected a step that fits the chip, got: {reason} "
+            "Set compute.remat to dots or full, or take more chips."
+        ) from error
+
+
+def _memory(compiled: Any, real: bool) -> dict[str, int]:
+    """Return the bytes of `DryRun` that a chip needs; without the chips' own compiler the peak is a sum."""
+    memory = compiled.memory_analysis()
+    in_place = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    peak = getattr(memory, "peak_memory_in_bytes", 0) if real else 0
+    return {
+        "arguments": memory.argument_size_in_bytes,
+        "outputs": memory.output_size_in_bytes,
+        "temporaries": memory.temp_size_in_bytes,
+        "peak": peak or in_place + memory.temp_size_in_bytes,
+    }

@@ -45,7 +45,8 @@ _SMALL = {
 _RELEASED_RULE = {
     "a_layer_is_named_by_number_too": "the released code's layer 1.0 leaves the last block out, the integer does not"
 }
-_NAMES = [*SIZES, *(f"{variant}-random" for variant in SIZES), "4ds-b-dist-e"]
+_FAMILY = "4ds"
+_NAMES = [_FAMILY, *SIZES, *(f"{variant}-random" for variant in SIZES), "4ds-b-dist-e"]
 _TWINS = [_TWIN, f"{_TWIN}-random"]
 _SMALL_TWIN = {
     **_SMALL,
@@ -61,7 +62,8 @@ PROBE4D_CONFORMANCE = {
 
 @hookimpl
 def probe4d_backbones() -> Iterator[BackboneSpec]:
-    """Return every size twice, needing weights and random, then the distilled B, the pixels and the flow."""
+    """Return any 4DS file, every size twice, needing weights and random, the distilled B, the pixels and the flow."""
+    yield _of_any_size()
     for variant in SIZES:
         yield _pretrained(variant, variant)
         yield _random(variant)
@@ -101,6 +103,18 @@ def _pretrained(name: str, variant: str) -> BackboneSpec:
     if not weights.public and name in PAPER:
         summary += "; weights not public"
     return _spec(name, variant, summary, {"variant": variant}, weights)
+
+
+def _of_any_size() -> BackboneSpec:
+    """Return the spec of any file of the released layout; its facts are those of the published ViT-B."""
+    example = "4ds-b-dist-e"
+    return evolve(
+        _pretrained(example, "4ds-b"),
+        name=_FAMILY,
+        summary=f"any 4DS file, of the size that its arrays have; these facts are those of {example}",
+        options={"variant": None},
+        tags=("video", "4ds", "family"),
+    )
 
 
 def _image_twins() -> Iterator[BackboneSpec]:
