@@ -12,10 +12,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from attrs import frozen
 
-from probe4d import load_backbone
+from probe4d import VideoInput, load_backbone
 from probe4d.atomic import write_json
-from probe4d.contracts import Array, Arrays, TrainingTargets
+from probe4d.contracts import Array, Arrays, Layer, TrainingTargets
 from probe4d.errors import DataError, UsageError
 from probe4d.paths import cache_dir
 from probe4d.planning.provenance import environment
@@ -61,46 +62,23 @@ def finetune(
     jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
     settings = FinetuneProtocol(**protocol["settings"])
     stated = sets["train"]["stream"]["features"]["backbone"]
-    model = Model(
-        backbone=_trainable(stated, settings.dtype),
-        readout=task_readout(task, settings),
-        layer=member["layer"],
-        seed=int(stated["seed"]),
-    )
-    wanted = find("backbones", stated["name"]).spec.input
-    train, evaluate = (
-        PixelStream.open(sets[split]["stream"], wanted, settings.max_broken) for split in ("train", "evaluate")
-    )
-    rows, held = train.rows, None
-    if settings.select_on == "holdout":
-        rows, held = split_holdout(train, settings.holdout, settings.seed)
+    model = _model(stated, task, settings, member["layer"])
+    clips = _FinetuneClips.open(sets, find("backbones", stated["name"]).spec.input, settings)
     folder = Path(output)
     checkpoints = folder / "checkpoints" / unit
-    trained = finetune_member(model, settings, member, train, rows, checkpoints)
+    trained = finetune_member(model, settings, member, clips.train, clips.rows, checkpoints)
     predicting = time.perf_counter()
-    files: dict[str, dict[str, str]] = {}
-    if trained.sound:
-        predictor = _Predictor(trained, settings, training_targets(task["kind"]))
-        files["evaluate"] = predictor.write(evaluate, evaluate.rows, folder / "evaluate.npz")
-        if held is not None:
-            files["holdout"] = predictor.write(train, held, folder / "holdout.npz")
-            files["targets"] = predictor.write_targets(train, held, folder / "holdout-targets.npz")
+    files = _predictions(trained, settings, training_targets(task["kind"]), clips, folder) if trained.sound else {}
     ended = time.perf_counter()
-    points, ends = thinned(trained.losses)
-    tail = trained.losses[-max(1, len(trained.losses) // 20) :]
     write_json(
         folder / "member.json",
         {
             "unit": unit,
-            "member": {
-                **member,
-                "final_loss": float(tail.mean()) if trained.sound else None,
-                "diverged": not trained.sound,
-            },
+            "member": _with_outcome(member, trained),
             "files": files,
-            "losses": {"steps": ends, "values": finite(points)},
-            "left_out": {"train": dict(trained.left_out), "evaluate": evaluate.left_out},
-            "clips": {"train": len(rows), "evaluate": len(evaluate.rows), "holdout": 0 if held is None else len(held)},
+            "losses": _curve(trained),
+            "left_out": {"train": dict(trained.left_out), "evaluate": clips.evaluate.left_out},
+            "clips": clips.counts(),
             "timings": {"train": trained.seconds, "predict": ended - predicting, "whole": ended - started},
             "environment": environment(),
         },
@@ -154,6 +132,70 @@ def collect(
         },
     )
     return {"members": len(found), "sound": sum(not one["member"]["diverged"] for one in found)}
+
+
+@frozen
+class _FinetuneClips:
+    """The clips of a member's unit.
+
+    Attributes:
+        rows: those of `train` that it is trained on.
+        held: those that it is chosen on; None where it is chosen on `evaluate`.
+    """
+
+    train: PixelStream
+    evaluate: PixelStream
+    rows: Array
+    held: Array | None
+
+    @classmethod
+    def open(
+        cls, sets: Mapping[str, Mapping[str, Any]], wanted: VideoInput, settings: FinetuneProtocol
+    ) -> _FinetuneClips:
+        """Return them from `sets` as `finetune` has it, as videos that the backbone takes."""
+        train, evaluate = (
+            PixelStream.open(sets[split]["stream"], wanted, settings.max_broken) for split in ("train", "evaluate")
+        )
+        if settings.select_on != "holdout":
+            return cls(train, evaluate, train.rows, None)
+        return cls(train, evaluate, *split_holdout(train, settings.holdout, settings.seed))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many clips there are of each."""
+        held = 0 if self.held is None else len(self.held)
+        return {"train": len(self.rows), "evaluate": len(self.evaluate.rows), "holdout": held}
+
+
+def _predictions(
+    trained: Finetuned, settings: FinetuneProtocol, made: TrainingTargets, clips: _FinetuneClips, folder: Path
+) -> dict[str, dict[str, str]]:
+    """Write what a member predicts, and what it is chosen against; return the files by name."""
+    predictor = _Predictor(trained, settings, made)
+    files = {"evaluate": predictor.write(clips.evaluate, clips.evaluate.rows, folder / "evaluate.npz")}
+    if clips.held is not None:
+        files["holdout"] = predictor.write(clips.train, clips.held, folder / "holdout.npz")
+        files["targets"] = predictor.write_targets(clips.train, clips.held, folder / "holdout-targets.npz")
+    return files
+
+
+def _with_outcome(member: Mapping[str, Any], trained: Finetuned) -> dict[str, Any]:
+    """Return the member with its loss over the last twentieth of the steps; None where it diverged."""
+    tail = trained.losses[-max(1, len(trained.losses) // 20) :]
+    return {**member, "final_loss": float(tail.mean()) if trained.sound else None, "diverged": not trained.sound}
+
+
+def _curve(trained: Finetuned) -> dict[str, Any]:
+    points, ends = thinned(trained.losses)
+    return {"steps": ends, "values": finite(points)}
+
+
+def _model(stated: Mapping[str, Any], task: Mapping[str, Any], settings: FinetuneProtocol, layer: Layer) -> Model:
+    return Model(
+        backbone=_trainable(stated, settings.dtype),
+        readout=task_readout(task, settings),
+        layer=layer,
+        seed=int(stated["seed"]),
+    )
 
 
 def _trainable(stated: Mapping[str, Any], dtype: str) -> Any:
