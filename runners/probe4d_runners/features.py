@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from attrs import asdict
+from attrs import asdict, frozen
 
 from probe4d import __version__
 from probe4d.commands.set_options import toml_value
@@ -21,6 +21,27 @@ from probe4d_runners.feature_clips import RESIZE
 __all__ = ["command", "extract", "parse_layers", "parse_setting"]
 
 SCHEMA = "probe4d/features/1"
+
+
+@frozen(kw_only=True)
+class FeatureOptions:
+    """What the command is told; each field is the option of that name."""
+
+    backbone: str
+    weights: str | None
+    layers: str | None
+    videos: Sequence[str]
+    more: Sequence[str]
+    output: Path
+    frames: int | None
+    stride: int
+    start: int
+    resize: str
+    dtype: str
+    seed: int
+    settings: Sequence[str]
+    overwrite: bool
+    verbose: bool
 
 
 @click.command("features")
@@ -49,23 +70,7 @@ SCHEMA = "probe4d/features/1"
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the backbone.")
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
 @click.option("--verbose", "-v", is_flag=True, help="Say what is done, and which keys of the checkpoint are ignored.")
-def command(
-    backbone: str,
-    weights: str | None,
-    layers: str | None,
-    videos: Sequence[str],
-    more: Sequence[str],
-    output: Path,
-    frames: int | None,
-    stride: int,
-    start: int,
-    resize: str,
-    dtype: str,
-    seed: int,
-    settings: Sequence[str],
-    overwrite: bool,
-    verbose: bool,
-) -> None:
+def command(**options: Any) -> None:
     """Write the features that a backbone has of one clip of each video (`--video A B C`).
 
     Arrays are (t, k, c): time, places, channels. One video and one layer give `features`; of more,
@@ -74,28 +79,29 @@ def command(
     """
     from probe4d_runners.feature_files import check_output, write_features
 
-    if verbose or _verbose_before():
+    said = FeatureOptions(**options)
+    if said.verbose or _verbose_before():
         _say_all()
-    videos = [*videos, *more]
-    check_output(output, overwrite=overwrite)
+    videos = [*said.videos, *said.more]
+    check_output(said.output, overwrite=said.overwrite)
     arrays, meta = extract(
-        backbone,
+        said.backbone,
         videos,
-        weights=weights,
-        layers=None if layers is None else parse_layers(layers),
-        clip={"frames": frames, "stride": stride, "start": start, "resize": resize},
-        dtype=dtype,
-        seed=seed,
-        options=dict(map(parse_setting, settings)),
+        weights=said.weights,
+        layers=None if said.layers is None else parse_layers(said.layers),
+        clip={"frames": said.frames, "stride": said.stride, "start": said.start, "resize": said.resize},
+        dtype=said.dtype,
+        seed=said.seed,
+        options=dict(map(parse_setting, said.settings)),
     )
-    write_features(output, arrays, meta)
+    write_features(said.output, arrays, meta)
     for name, array in arrays.items():
         click.echo(f"{name} {array.shape} {array.dtype}")
     for failure in meta["failed"]:
         click.echo(f"left out {failure['video']}: {failure['reason']}", err=True)
-    click.echo(f"wrote {output}", err=True)
+    click.echo(f"wrote {said.output}", err=True)
     if meta["failed"]:
-        raise DataError(f"--video: {len(meta['failed'])} of {len(videos)} failed. The others are in {output}.")
+        raise DataError(f"--video: {len(meta['failed'])} of {len(videos)} failed. The others are in {said.output}.")
 
 
 def extract(
@@ -143,9 +149,8 @@ def extract(
             continue
         sources.append({"name": label, **source})
         features = model.encode(_unit(pixels)[None], layers)
-        for layer, feature in zip(layers, features, strict=True):
-            name = array_name(label, layer, videos=len(videos), layers=layers)
-            arrays[name] = _as_dtype(feature[0], dtype, name)
+        called = [array_name(label, layer, videos=len(videos), layers=layers) for layer in layers]
+        arrays |= {name: _as_dtype(one[0], dtype, name) for name, one in zip(called, features, strict=True)}
     if not arrays:
         raise DataError(f"--video: expected at least one video that can be read. {failed[0]['reason']}")
     meta = {
