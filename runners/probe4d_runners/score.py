@@ -58,34 +58,16 @@ def score_cells(
         best = _best(members, scorer.way, f"{backbone} on {task['name']}, layer {layer}")
         cell = Cell(backbone=backbone, task=task["name"], protocol=protocol["name"], layer=layer)
         chosen: Score = best["score"]
-        place = folder.cell(cell)
-        with replacing(place / "predictions.npz") as temporary:
-            shutil.copyfile(Path(sweep) / best["files"]["evaluate"]["file"], temporary)
-        write_json(
-            place / "training.json", {"losses": found["losses"], "members": [m["name"] for m in found["members"]]}
-        )
+        _keep_training(folder.cell(cell), Path(sweep), best, found)
         content = {
             "unit": unit,
             "status": "success",
-            "primary": scorer.primary(chosen),
-            "values": dict(chosen.values),
-            "ci95": {name: list(ends) for name, ends in chosen.ci95.items()},
-            "counts": dict(chosen.counts),
+            **scorer.result(chosen),
             "selected": {name: best[name] for name in ("name", "learning_rate", "weight_decay")},
             "select_on": protocol["settings"]["select_on"],
             "members": [_member_facts(member) for member in members],
-            "samples": {
-                "evaluated": chosen.samples,
-                "left_out": [{"id": item.id, "reason": item.reason} for item in chosen.left_out]
-                + [{"id": name, "reason": reason} for name, reason in found["left_out"]["evaluate"].items()]
-                + scorer.nothing_asked,
-                "train": found["clips"]["train"],
-                "train_left_out": found["left_out"]["train"],
-            },
-            "score_options": scorer.options,
-            "predictions": "predictions.npz",
-            "targets": scorer.targets.relative_to(folder.path).as_posix(),
-            "targets_sha256": sha256_of(scorer.targets),
+            "samples": _sample_facts(chosen, found, scorer.nothing_asked),
+            **scorer.inputs(folder.path),
             "task": dict(task),
             "protocol": dict(protocol),
             "seeds": {"protocol": protocol["settings"]["seed"], "bootstrap": 0},
@@ -165,6 +147,24 @@ class _Scorer:
             raise DataError(f"{file}: expected the file of digest {stated['sha256'][:12]}…, got another or none.")
         return file
 
+    def result(self, chosen: Score) -> dict[str, Any]:
+        """Return the numbers of a cell."""
+        return {
+            "primary": self.primary(chosen),
+            "values": dict(chosen.values),
+            "ci95": {name: list(ends) for name, ends in chosen.ci95.items()},
+            "counts": dict(chosen.counts),
+        }
+
+    def inputs(self, run: Path) -> dict[str, Any]:
+        """Return what a cell was scored from, relative to its folder and to the run's."""
+        return {
+            "score_options": self.options,
+            "predictions": "predictions.npz",
+            "targets": self.targets.relative_to(run).as_posix(),
+            "targets_sha256": sha256_of(self.targets),
+        }
+
     def primary(self, chosen: Score) -> dict[str, Any]:
         """Return the number that stands for the cell."""
         way: MetricValue = self.way
@@ -206,6 +206,27 @@ def _best(members: Sequence[Mapping[str, Any]], way: MetricValue, where: str) ->
         raise DataError(f"{where}: expected a member with a value of {way.name}, got none.")
     sign = 1.0 if way.higher_is_better else -1.0
     return max(sound, key=lambda member: sign * member["chosen_by"])
+
+
+def _keep_training(place: Path, sweep: Path, best: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Put the chosen member's predictions and the sweep's losses into a cell's folder."""
+    with replacing(place / "predictions.npz") as temporary:
+        shutil.copyfile(sweep / best["files"]["evaluate"]["file"], temporary)
+    write_json(place / "training.json", {"losses": found["losses"], "members": [m["name"] for m in found["members"]]})
+
+
+def _sample_facts(
+    chosen: Score, found: Mapping[str, Any], nothing_asked: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return how many samples were trained and scored on, and why others were not."""
+    unscored = [{"id": item.id, "reason": item.reason} for item in chosen.left_out]
+    broken = [{"id": name, "reason": reason} for name, reason in found["left_out"]["evaluate"].items()]
+    return {
+        "evaluated": chosen.samples,
+        "left_out": [*unscored, *broken, *nothing_asked],
+        "train": found["clips"]["train"],
+        "train_left_out": found["left_out"]["train"],
+    }
 
 
 def _member_facts(member: Mapping[str, Any]) -> dict[str, Any]:
