@@ -15,27 +15,28 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("jax", reason="needs jax: probes are trained with it")
-SUITE = """
+
+from toy_plans import playroom_suite
+
+SUITE = playroom_suite(
+    """
 name = "tiny"
 backbones = ["pixels"]
 tasks = ["playroom-labels", "playroom-pose"]
 protocols = ["frozen-quick"]
 aggregates = ["mean_rank"]
-[clip]
-size = [32, 32]
-[data.playroom]
-size = [32, 32]
-[data.playroom.train]
-length = 72
-[data.playroom.val]
-length = 24
+""",
+    train=72,
+    val=24,
+    more="""
 [overrides.frozen-quick]
 steps = 6
 warmup_steps = 1
 batch_size = 4
 eval_batch_size = 8
 readout = {width = 16, heads = 2}
-"""
+""",
+)
 
 
 class Job:
