@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from probe4d_readouts.tokens import Tokens
+
 __all__ = ["absorbed_attention", "tiled_attention"]
 
 Mapped: TypeAlias = Callable[..., Any]
@@ -122,39 +124,26 @@ def _in_turn(function: Mapped) -> Mapped:
     return lambda *arrays: jax.lax.map(lambda each: function(*each), arrays)
 
 
-def absorbed_attention(params: Mapping[str, Any], query: Any, features: Any, deviation: Any, dtype: Any) -> Any:
+def absorbed_attention(params: Mapping[str, Any], query: Any, tokens: Tokens, dtype: Any) -> Any:
     """Return the same attention, `(b, q, h, d)`, without making keys, values or normalised features.
 
-    With `z = (x - mean) / deviation * scale + bias + embedding`, a score `q . W_k z` is
-    `(W_k^T q * scale) . (x - mean) / deviation + W_k^T q . embedding`, and a constant of the row that the
-    softmax removes; the mean is removed from the small vector instead of from the features. The weighted
-    sum of values is the value of the weighted sum. Cost: `queries * heads / width` of the projections.
+    With a token `z = x * spread * scale + bias + embedding`, a score `q . W_k z` is
+    `(W_k^T q * scale) . x * spread + W_k^T q . embedding`, and a constant of the row that the softmax removes. The
+    weighted sum of values is the value of the weighted sum. Cost: `queries * heads / width` of the projections.
 
     Args:
         params: `norm`, `temporal`, `key` and `value` of the trunk.
         query: `(q, h, d)` or `(b, q, h, d)`, already scaled.
-        features: `(b, t, k, c)`, not normalised.
-        deviation: `(b, t, k)`, of each feature over its channels.
+        tokens: of the clips.
     """
-    b, t, k, c = features.shape
     scale, bias, embedding = params["norm"]["scale"], params["norm"]["bias"], params["temporal"]["embedding"]
     probe = jnp.einsum("...qhd,chd->...qhc", query, params["key"]["kernel"].astype(dtype)).astype(jnp.float32)
-    direct = _centre(probe * scale).astype(dtype)
-    rows = direct.reshape(*direct.shape[:-3], -1, c)  # (b?, qh, c)
-    flat = features.astype(dtype).reshape(b, t * k, c)
-    spread = 1 / deviation.reshape(b, t * k, 1)
-    scores = jnp.matmul(flat, rows.swapaxes(-1, -2), preferred_element_type=jnp.float32) * spread  # (b, n, qh)
+    rows = (probe * scale).astype(dtype).reshape(*probe.shape[:-3], -1, probe.shape[-1])  # (b?, qh, c)
+    scores = jnp.matmul(tokens.flat(dtype), rows.swapaxes(-1, -2), preferred_element_type=jnp.float32)  # (b, sk, qh)
     added = jnp.einsum("tkc,...rc->...tkr", embedding, probe.reshape(rows.shape))
-    added = jnp.broadcast_to(added, (*added.shape[:-3], t, k, rows.shape[-2]))
-    weights = jax.nn.softmax(scores + added.reshape(*added.shape[:-3], t * k, -1), axis=1)
-    pooled = jnp.einsum("bnr,bnc->brc", (weights * spread).astype(dtype), flat, preferred_element_type=jnp.float32)
-    by_embedding = weights.reshape(b, t, k, -1)
-    by_embedding = by_embedding.sum(2, keepdims=True) if embedding.shape[1] == 1 else by_embedding
-    pooled = _centre(pooled) * scale + bias + jnp.einsum("btkr,tkc->brc", by_embedding, embedding)
-    pooled = pooled.reshape(b, *query.shape[-3:-1], c).astype(dtype)
+    weights = jax.nn.softmax(tokens.at_times(scores) + added, axis=(1, 2))  # (b, t, k, qh)
+    by_embedding = weights.sum(2, keepdims=True) if embedding.shape[1] == 1 else weights
+    pooled = tokens.pooled(weights, dtype) * scale + bias + jnp.einsum("btkr,tkc->brc", by_embedding, embedding)
+    pooled = pooled.reshape(len(pooled), *query.shape[-3:-1], -1).astype(dtype)
     values = jnp.einsum("bqhc,chd->bqhd", pooled, params["value"]["kernel"].astype(dtype))
     return values + params["value"]["bias"].astype(dtype)
-
-
-def _centre(x: Any) -> Any:
-    return x - x.mean(-1, keepdims=True)

@@ -13,7 +13,7 @@ from probe4d.errors import UsageError
 from probe4d_readouts.batches import check_fields
 from probe4d_readouts.configs import TrunkConfig, configure
 from probe4d_readouts.params import axes_of, init_params, kernels_of
-from probe4d_readouts.resample import resample
+from probe4d_readouts.resample import to_resample
 from probe4d_readouts.trunk import Dims, run_trunk, trunk_table
 
 __all__ = ["CrossAttentionReadout"]
@@ -120,12 +120,13 @@ class CrossAttentionReadout(ABC):
             UsageError: the parameters were made for features of another shape.
         """
         self.check_features(features)
-        features = resample(features, self.config.frames, keep)
+        features, times = to_resample(features, self.config.frames, keep)
         frames, space, channels = params["temporal"]["embedding"].shape
         wanted = (frames, features.shape[2] if space == 1 else space, channels)
-        if tuple(features.shape[1:]) != wanted:
+        got = (features.shape[1] if times is None else len(times), *features.shape[2:])
+        if got != wanted:
             raise UsageError(
                 f"readout {self.kind!r}: expected features (b, t, k, c) that are {wanted} after resampling time, "
-                f"got {tuple(features.shape[1:])}. Make the parameters with features of this shape."
+                f"got {got}. Make the parameters with features of this shape."
             )
-        return run_trunk(self.config, params, features, queries)
+        return run_trunk(self.config, params, features, queries, times)

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["cubic_matrix", "resample"]
+__all__ = ["cubic_matrix", "resample", "to_resample"]
 
 KEYS_A = -0.5
 
@@ -48,3 +48,15 @@ def resample(features: Any, frames: int, keep: tuple[int, ...] | None = None) ->
     matrix = cubic_matrix(features.shape[1], frames)
     rows = matrix if keep is None else matrix[list(keep)]
     return jnp.einsum("st,btkc->bskc", rows, features, preferred_element_type=jnp.float32)
+
+
+def to_resample(features: Any, frames: int, keep: tuple[int, ...] | None = None) -> tuple[Any, Any | None]:
+    """Return features and the `(t, s)` weights that are still to resample them, None where they are resampled.
+
+    Where times become more, what is linear costs less before than after it. The arguments are `resample`'s.
+    """
+    times = features.shape[1]
+    if times < (frames if keep is None else len(keep)):
+        matrix = cubic_matrix(times, frames)
+        return features, matrix if keep is None else matrix[list(keep)]
+    return resample(features, frames, keep), None

@@ -15,6 +15,7 @@ from probe4d_readouts.attention import absorbed_attention, tiled_attention
 from probe4d_readouts.configs import TrunkConfig
 from probe4d_readouts.linear import project
 from probe4d_readouts.params import Leaf, dense, embedding, norm
+from probe4d_readouts.tokens import Tokens, centre, deviation, projected
 
 __all__ = ["Dims", "run_trunk", "trunk_table"]
 
@@ -68,12 +69,16 @@ def trunk_table(config: TrunkConfig, dims: Dims) -> dict[str, dict[str, Leaf]]:
 
 
 @partial(jax.jit, static_argnums=0)
-def run_trunk(config: TrunkConfig, params: Mapping[str, Any], features: Any, queries: Any | None) -> Any:
+def run_trunk(
+    config: TrunkConfig, params: Mapping[str, Any], features: Any, queries: Any | None, times: Any | None = None
+) -> Any:
     """Return `(b, q, outputs)` float32.
 
     Args:
-        features: `(b, t, k, c)`, already at the trunk's number of frames.
+        features: `(b, s, k, c)`.
         queries: `(b, q, e)`, or None where they are learned.
+        times: `(t, s)`, the weights by which features at s times are those at the trunk's t; None where they are
+            at those already.
 
     Source: paper A.2 and the released code; no norm on the output, no dropout.
     """
@@ -83,10 +88,11 @@ def run_trunk(config: TrunkConfig, params: Mapping[str, Any], features: Any, que
     else:
         query = project(queries.astype(dtype), params["query"], dtype)  # (b, q, h, d)
     scaled = query * np.asarray((config.width // config.heads) ** -0.5, dtype)
+    tokens = Tokens.of(features, times, config.norm_eps)
     if _absorbs(config, query.shape[-3]):
-        attended = absorbed_attention(params, scaled, features, _deviation(features, config.norm_eps)[..., 0], dtype)
+        attended = absorbed_attention(params, scaled, tokens, dtype)
     else:
-        attended = _project_and_attend(config, params, scaled, features, dtype)
+        attended = _project_and_attend(config, params, scaled, tokens, dtype)
     return _tail(config, params, query, attended, dtype)
 
 
@@ -96,24 +102,15 @@ def _absorbs(config: TrunkConfig, queries: int) -> bool:
     return config.attention == "absorbed"
 
 
-def _deviation(x: Any, eps: float) -> Any:
-    """Return the `(…, 1)` float32 deviation over the last axis that a LayerNorm divides by."""
-    x = x.astype(jnp.float32)
-    return jnp.sqrt(jnp.square(x - x.mean(-1, keepdims=True)).mean(-1, keepdims=True) + eps)
-
-
 def _layer_norm(x: Any, layer: Mapping[str, Any], eps: float) -> Any:
     """Return a LayerNorm over the last axis, in float32 whatever the input."""
-    x = x.astype(jnp.float32)
-    return (x - x.mean(-1, keepdims=True)) / _deviation(x, eps) * layer["scale"] + layer["bias"]
+    centred = centre(x.astype(jnp.float32))
+    return centred / deviation(centred, eps) * layer["scale"] + layer["bias"]
 
 
-def _project_and_attend(config: TrunkConfig, params: Mapping[str, Any], query: Any, features: Any, dtype: Any) -> Any:
+def _project_and_attend(config: TrunkConfig, params: Mapping[str, Any], query: Any, tokens: Tokens, dtype: Any) -> Any:
     """Return `(b, q, h, d)` by keys and values, the queries in tiles."""
-    tokens = _layer_norm(features, params["norm"], config.norm_eps) + params["temporal"]["embedding"]
-    tokens = tokens.astype(dtype)
-    tokens = tokens.reshape(tokens.shape[0], -1, tokens.shape[-1])  # (b, n, c)
-    key, value = (project(tokens, params[name], dtype).swapaxes(1, 2) for name in ("key", "value"))  # (b, h, n, d)
+    key, value = (projected(tokens, params, name, dtype).swapaxes(1, 2) for name in ("key", "value"))  # (b, h, n, d)
     query = query[None] if query.ndim == 3 else query
     attended = tiled_attention(query.swapaxes(-3, -2), key, value, config.query_tile)
     return attended.swapaxes(1, 2)
