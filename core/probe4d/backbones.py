@@ -12,7 +12,7 @@ from probe4d.errors import DataError, UnknownNameError, UsageError
 if TYPE_CHECKING:
     from probe4d.registry import Entry
 
-__all__ = ["configured", "load_backbone", "packaged_weights", "weights_file", "weights_of"]
+__all__ = ["configured", "load_backbone", "local_weights", "packaged_weights", "weights_file", "weights_of"]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+(?:://|::)", re.IGNORECASE)
 _PACKAGED = re.compile(r"([A-Za-z_]\w+(?:\.\w+)*):(?!//)([^:]+)")
@@ -164,6 +164,15 @@ def weights_file(location: str | Path, sha256: str | None = None) -> Path:
     if sha256 is not None and path.is_file():
         check_digest(path, sha256, str(path))
     return path
+
+
+def local_weights(location: str | Path) -> Path | None:
+    """Return the file or folder of this machine that is meant, or None for a URL, which is not fetched.
+
+    Raises:
+        DataError: there is nothing.
+    """
+    return None if _URL.match(str(location)) else weights_file(location)
 
 
 def _of_package(package: str, path: str) -> Path:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe4d import suites
+from probe4d.commands.plan import _text, weights_licences
 from probe4d.errors import NothingSelectedError, Probe4dError, UsageError
 from probe4d.running import check_plan
 from toy_plans import PIXELS_ON_LABELS, planned, playroom_suite
@@ -103,6 +104,40 @@ def test_bytes_are_those_of_features_and_targets(tmp_path):
     assert all(by_set[kind, 24] > 24 for kind in kinds)
     assert plan.bytes == sum(by_set.values())
     assert plan.bytes_todo() == plan.bytes
+
+
+def test_weights_that_are_not_there_show_before_anything_runs(tmp_path):
+    plan = plan_of(tmp_path, TEXT.replace('["pixels"]', '[{name = "4ds-micro", weights = "/nowhere/mine.npz"}]'))
+    assert [(problem.of, problem.exit_code) for problem in plan.problems] == [("4ds-micro", 4)]
+    assert "expected a file at /nowhere/mine.npz, got none" in plan.problems[0].reason
+    assert plan.sweeps == ()
+
+
+def test_the_same_weights_by_another_path_are_the_same_features(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.npz").write_bytes(b"one")
+
+    def address(location):
+        text = TEXT.replace('["pixels"]', f'[{{name = "4ds-micro", weights = "{location}"}}]')
+        return plan_of(tmp_path, text).sweeps[0].train.address.weights
+
+    by_home = address("~/mine.npz")
+    assert by_home == address(tmp_path / "mine.npz")
+    (tmp_path / "mine.npz").write_bytes(b"two")
+    assert address("~/mine.npz") != by_home
+
+
+def test_examples_and_the_licence_of_weights_are_shown_before_anything_runs(tmp_path):
+    file = tmp_path / "vitl16.pth.tar"
+    file.write_bytes(b"not read by a plan")
+    text = TEXT.replace('["pixels"]', f'["pixels", {{name = "vjepa-l", weights = "{file}"}}]')
+    plan = plan_of(tmp_path, text + "[overrides.frozen-quick]\nsteps = 250\nbatch_size = 8\n")
+    trainings = plan.to_json()["trainings"]
+    assert [(one["examples"], one["evaluated"]) for one in trainings] == [(2000, 24)] * len(plan.sweeps)
+    lines = _text(plan).splitlines()
+    said = f"training under probe4d/frozen-quick: {len(plan.sweeps)} sweeps of 2,000 examples"
+    assert [line for line in lines if line.startswith(said)]
+    assert weights_licences(plan) == ["licence of vjepa-l: CC-BY-NC-4.0"]
 
 
 def test_a_stream_stores_no_features_and_is_estimated(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import click
@@ -58,11 +59,33 @@ def _text(plan: Any) -> str:
         lines.append(f"streaming, nothing of it cached: about {time_text(streamed)} of encoding")
     if finetuned := facts["seconds"]["finetune"]:
         lines.append(f"finetuning: about {time_text(finetuned)}, by the same rate")
+    lines += _examples(facts["trainings"])
+    lines += weights_licences(plan)
     lines += data_licences(plan)
     lines += adopted_features(plan)
     lines += _missing(plan, facts["blocked"])
     lines += _expected(facts["expected"], facts["blocked"], facts["flops"])
     return "\n".join(lines)
+
+
+def _examples(trainings: list[dict[str, Any]]) -> list[str]:
+    """Return how many sweeps are trained under each protocol, and on how many clips, repeats counted."""
+    counts = Counter((one["protocol"], one["mode"], one["examples"]) for one in trainings)
+    return [
+        f"training under {protocol}: {_sweeps(number)} of {examples:,} examples"
+        + ("" if mode == "finetune" else "; the time of training readouts is not estimated")
+        for (protocol, mode, examples), number in counts.items()
+    ]
+
+
+def _sweeps(number: int) -> str:
+    return "1 sweep" if number == 1 else f"{number} sweeps"
+
+
+def weights_licences(plan: Any) -> list[str]:
+    """Return a line per backbone of the plan whose weights somebody licenses."""
+    specs = {sweep.backbone.ref.label: sweep.backbone.spec for sweep in plan.sweeps}
+    return [f"licence of {label}: {spec.licence}" for label, spec in sorted(specs.items()) if spec.licence]
 
 
 def data_licences(plan: Any) -> list[str]:

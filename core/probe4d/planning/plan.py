@@ -101,6 +101,7 @@ class Plan:
             "problems": [attrs.asdict(problem) for problem in self.problems],
             "sets": [_set_json(stored) for stored in self.sets],
             "expected": [attrs.asdict(one) for one in self.expected],
+            "trainings": [_training_json(sweep) for sweep in self.sweeps],
             "units": {"total": len(self.units), "done": len(self.units) - len(self.todo), "todo": len(self.todo)},
             "bytes": self.bytes,
             "bytes_todo": self.bytes_todo(),
@@ -125,6 +126,17 @@ def _finetune_seconds(sweep: Sweep) -> float:
     settings, evaluated = sweep.protocol.settings, len(sweep.evaluate.clips.ids)
     members = len(settings.members(sweep.layers))
     return finetune_seconds(sweep.backbone.spec, settings.examples(), evaluated, members)
+
+
+def _training_json(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "backbone": sweep.backbone.ref.label,
+        "task": sweep.task.name,
+        "protocol": sweep.protocol.name,
+        "mode": sweep.protocol.spec.mode,
+        "examples": sweep.protocol.settings.examples(),
+        "evaluated": len(sweep.evaluate.clips.ids),
+    }
 
 
 def _set_json(stored: StoredSet) -> dict[str, Any]:

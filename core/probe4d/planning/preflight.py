@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from probe4d.backbones import packaged_weights
+from probe4d.backbones import local_weights, packaged_weights
 from probe4d.errors import DataError, Probe4dError
 from probe4d.opening import missing_root
 from probe4d.planning.clips import options_of
@@ -51,7 +51,12 @@ def backbone_problems(backbone: Backbone) -> list[Problem]:
     spec, label = backbone.spec, backbone.ref.label
     found = [evolve(problem, of_extracting=True) for problem in _packages(backbone.entry, label)]
     weights = spec.weights
-    if weights is not None and backbone.ref.weights is None and packaged_weights(backbone.entry) is None:
+    if backbone.ref.weights is not None:
+        try:
+            local_weights(backbone.ref.weights)
+        except DataError as error:
+            found.append(Problem(of=label, reason=str(error), exit_code=error.exit_code, lacks="weights"))
+    elif weights is not None and packaged_weights(backbone.entry) is None:
         if not weights.public:
             near = f"; the nearest public model is {weights.nearest}" if weights.nearest else ""
             found.append(

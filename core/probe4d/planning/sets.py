@@ -7,13 +7,12 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
-from probe4d.backbones import packaged_weights
+from probe4d.backbones import local_weights, packaged_weights
 from probe4d.contracts import Layer
 from probe4d.planning.clips import Clips
 from probe4d.planning.resolve import Backbone
@@ -128,10 +127,8 @@ def _weights_digest(backbone: Backbone) -> str:
     """Return what tells these weights from others: a file's or a folder's digest, the published one, or the seed."""
     ref, spec = backbone.ref, backbone.spec
     if ref.weights is not None:
-        path = Path(ref.weights)
-        if path.exists():
-            return f"sha256:{weights_digest(path)}"
-        return f"url:{ref.weights}"
+        path = local_weights(ref.weights)
+        return f"url:{ref.weights}" if path is None else f"sha256:{weights_digest(path)}"
     if spec.weights is not None and spec.weights.sha256:
         return f"sha256:{spec.weights.sha256}"
     if (packaged := packaged_weights(backbone.entry)) is not None:
