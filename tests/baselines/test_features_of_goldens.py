@@ -99,6 +99,18 @@ def test_a_video_file_gives_the_frames_that_the_model_was_made_for(tmp_path):
     assert np.load(tmp_path / "out.npz")["features"].shape == (4, 4, 48)
 
 
+WRONG = {
+    "heads=0": "heads: expected an integer of at least 1, got 0",
+    "heads=x": "heads: expected an integer of at least 1, got 'x'",
+    "width=x": "width: expected an integer of at least 1, got 'x'",
+    "patch=0": r"patch: expected a side or \(t, h, w\) of at least 1, got 0",
+    'patch=[2, "a", 16]': r"patch: expected a side or \(t, h, w\)",
+    "frames=x": "frames: expected a number of at least 1, got 'x'",
+    "mean=[1, 2]": r"mean: expected three numbers, one per channel, got \[1, 2\]",
+    "std=[0, 1, 1]": "std: expected numbers above 0",
+}
+
+
 def test_layers_and_settings_are_read_strictly(tmp_path):
     assert parse_layers("all") == ("all",)
     assert parse_layers("1.0, block_3") == (1.0, "block_3")
@@ -112,5 +124,8 @@ def test_layers_and_settings_are_read_strictly(tmp_path):
         run(*line, "--layers", "block_2")
     with pytest.raises(UsageError, match=r"got 'widht'\. Did you mean 'width'"):
         run(*line, "--set", "widht=3")
+    for wrong, words in WRONG.items():
+        with pytest.raises(UsageError, match=words):
+            run(*line, "--set", wrong)
     with pytest.raises(DataError, match=r"expected at least 8 frames, got 4"):
         run(*line[:-2], "--resize", "bilinear")

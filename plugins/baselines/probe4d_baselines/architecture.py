@@ -59,6 +59,8 @@ class Wanted:
         """Return it, from options by name; those that are None say nothing."""
         said = {name: value for name, value in given.items() if value is not None}
         frames, size = said.pop("frames", None), said.pop("size", None)
+        if frames is not None and not _is_count(frames):
+            raise UsageError(f"frames: expected a number of at least 1, got {frames!r}.")
         height, width = (size, size) if size is None or isinstance(size, int) else _pair(size)
         if "patch" in said:
             said["patch"] = _patch(said["patch"], family)
@@ -204,8 +206,11 @@ def _pair(size: Any) -> tuple[int, int]:
 
 
 def _patch(patch: Any, family: Family) -> Grid:
-    if isinstance(patch, int):
-        return family.patch[0], patch, patch
-    if not isinstance(patch, Sequence) or len(patch) != 3:
-        raise UsageError(f"patch: expected a side or (t, h, w), got {patch!r}.")
-    return patch[0], patch[1], patch[2]
+    sides = (family.patch[0], patch, patch) if isinstance(patch, int) else patch
+    if not isinstance(sides, Sequence) or len(sides) != 3 or not all(map(_is_count, sides)):
+        raise UsageError(f"patch: expected a side or (t, h, w) of at least 1, got {patch!r}.")
+    return sides[0], sides[1], sides[2]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and value > 0

@@ -11,7 +11,7 @@ from probe4d.errors import UsageError, did_you_mean
 from probe4d.specs import BackboneSpec, TokenGrid, VideoInput
 from probe4d_baselines.families import FAMILIES, Family
 from probe4d_baselines.models import MODELS
-from probe4d_vit.config import VitConfig
+from probe4d_vit.config import VitConfig, per_channel
 from probe4d_vit.table import count
 
 __all__ = ["OPTIONS", "check_options", "configure", "video_input", "with_grid"]
@@ -46,7 +46,7 @@ def configure(spec: BackboneSpec, options: Mapping[str, Any]) -> tuple[BackboneS
     facts = with_grid(spec, family, config)
     if any(name in options for name in structure):
         facts = evolve(facts, depth=config.total_depth, params=count(config))
-    mean, std = (options.get(name) or getattr(facts.input, name) for name in ("mean", "std"))
+    mean, std = per_channel(*(options.get(name, getattr(facts.input, name)) for name in ("mean", "std")))
     return evolve(facts, input=evolve(facts.input, mean=mean, std=std)), dict(options)
 
 

@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 from probe4d.errors import UsageError
 from probe4d.paths import cache_dir
 from probe4d_vit import attention, model
-from probe4d_vit.config import VitConfig, blocks_to_run
+from probe4d_vit.config import VitConfig, blocks_to_run, per_channel
 from probe4d_vit.init import init_params
 from probe4d_vit.resample import resample_params
 from probe4d_vit.table import map_table, param_table, truncate
@@ -67,7 +67,7 @@ class VitBackbone:
     ) -> None:
         self.config = config
         self.seed = seed
-        self.mean, self.std = tuple(mean), tuple(std)
+        self.mean, self.std = per_channel(mean, std)
         self.dtype = str(model.compute_dtype(dtype))
         self.kind = attention.choose(kind)
         self.adapts, self._note = adapts, note

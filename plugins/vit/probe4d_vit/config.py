@@ -6,7 +6,7 @@ non-overlapping patches. What differs between them is a field here. Nothing here
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -127,6 +127,8 @@ class VitConfig:
 
     @head_dim.default
     def _head_dim(self) -> int:
+        if not all(isinstance(size, int) and size > 0 for size in (self.width, self.heads)):
+            return 1  # the validators, which come after defaults, refuse them by name
         if self.width % self.heads:
             raise UsageError(f"VitConfig.heads: expected a divisor of width {self.width}, got {self.heads}.")
         return self.width // self.heads
@@ -218,3 +220,18 @@ def blocks_to_run(layer: float, depth: int, rule: str) -> int:
     if index < 0:
         raise UsageError(f"layer: expected a share of at least 1/{depth + 1} of {depth} blocks, got {layer}.")
     return max(index - 1, 0)
+
+
+def per_channel(mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of an input, as tuples.
+
+    Raises:
+        UsageError: they are no three numbers each, or a deviation is not above 0.
+    """
+    for name, values in (("mean", mean), ("std", std)):
+        numbers = isinstance(values, Sequence) and all(isinstance(number, int | float) for number in values)
+        if not numbers or len(values) != 3:
+            raise UsageError(f"{name}: expected three numbers, one per channel, got {values!r}.")
+    if min(std) <= 0:
+        raise UsageError(f"std: expected numbers above 0, got {std!r}.")
+    return tuple(mean), tuple(std)
