@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from probe4d.errors import UsageError
-from probe4d_fourds import checkpoint, objective
+from probe4d_fourds import checkpoint, objective, step
 from probe4d_fourds.flops import forward_flops
 from probe4d_fourds.objective import Mae, mae
 from probe4d_fourds.sizes import PAPER
+from probe4d_runners.jax.optimizer import learning_rate
 from probe4d_vit import model
 from probe4d_vit.config import VitConfig
 from probe4d_vit.init import init_table
@@ -131,6 +132,12 @@ def test_masks_are_uniform_without_repeats_and_differ_between_examples():
 def test_so_many_tokens_stay_and_so_many_latents_join(variant, keep, latents):
     config = mae(variant)
     assert (config.keep, config.latents) == (keep, latents)
+    assert mae(variant, keep_rounding="ceil").keep == keep + 1
+
+
+def test_a_whole_number_of_tokens_is_rounded_nowhere():
+    assert mae("4ds-micro", masking=0.75).keep == mae("4ds-micro", masking=0.75, keep_rounding="ceil").keep == 128
+    assert mae("4ds-micro", masking=0.9).keep == 51  # of 51.2
 
 
 def test_the_whole_models_have_the_parameters_that_the_text_implies():
@@ -150,6 +157,44 @@ def test_weight_decay_pulls_at_kernels_only():
     }
 
 
+def test_biases_are_decayed_where_asked_and_norms_and_tables_never():
+    table = objective.mae_table(mae("4ds-s"))
+    plain, more = (dict(_flags(step.decayed(table, biases=biases))) for biases in (False, True))
+    assert plain == {name: param.decay for name, param in leaves(table)}
+    added = {name for name in more if more[name] and not plain[name]}
+    assert added == {
+        "encoder/embed/bias",
+        "decoder/bias",
+        *(f"encoder/blocks/{name}/bias" for name in ("q", "k", "v", "o", "up", "down")),
+    }
+
+
+def _flags(tree, prefix=""):
+    for name, node in tree.items():
+        if isinstance(node, dict):
+            yield from _flags(node, f"{prefix}{name}/")
+        else:
+            yield prefix + name, node
+
+
+def test_the_rate_rises_and_then_falls_as_the_schedule_says():
+    def rates(schedule):
+        return [
+            float(learning_rate(number, 1.0, steps=10, warmup=2, end=0.2, schedule=schedule)) for number in range(10)
+        ]
+
+    falling = [(number + 1 - 2) / 8 for number in range(2, 10)]
+    wanted = {
+        "cosine": [0.2 + 0.8 * (1 + np.cos(np.pi * share)) / 2 for share in falling],
+        "linear": [1 - 0.8 * share for share in falling],
+        "constant": [1.0] * 8,
+    }
+    for schedule, then in wanted.items():
+        np.testing.assert_allclose(rates(schedule), [0.5, 1.0, *then], rtol=1e-5)
+    with pytest.raises(UsageError, match="schedule: expected one of cosine, linear, constant, got 'sine'"):
+        rates("sine")
+
+
 def test_a_clip_of_4ds_s_costs_the_operations_that_were_measured_with():
     """132.5 GF for a training step, the figure that the speed targets are stated in."""
     assert 3 * forward_flops(mae("4ds-s")) / 1e9 == pytest.approx(132.5, rel=0.01)
@@ -159,6 +204,7 @@ def test_a_clip_of_4ds_s_costs_the_operations_that_were_measured_with():
     ("changes", "words"),
     [
         ({"masking": 1.0}, "masking: expected a share"),
+        ({"keep_rounding": "round"}, "keep_rounding: expected floor or ceil, got 'round'"),
         ({"masking": 0.999}, "leaves at least 1 of 512 tokens"),
         ({"decode_layers": 7}, "decode_layers: expected 1 to 6, got 7"),
         ({"output_patch": (3, 8, 8)}, "output_patch: expected a divisor"),

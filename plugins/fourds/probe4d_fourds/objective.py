@@ -7,7 +7,7 @@ the last blocks and decodes each latent to its patch of pixels. Source: paper se
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import prod
+from math import ceil, prod
 from typing import Any, TypeAlias
 
 import jax
@@ -25,6 +25,8 @@ Array: TypeAlias = Any
 Params: TypeAlias = Mapping[str, Any]
 Grid: TypeAlias = tuple[int, int, int]
 
+ROUNDING = ("floor", "ceil")
+
 
 @frozen(kw_only=True)
 class Mae:
@@ -35,6 +37,8 @@ class Mae:
         decode_layers: blocks at the end in which the latents take part.
         output_patch: `(t, h, w)` pixels that one latent is decoded to; it divides the clip.
         masking: share of the tokens that is dropped.
+        keep_rounding: which whole number of tokens stays, `floor` or `ceil`; the two ways in the authors' code
+            differ by that one. Source: DECIDE floor.
         repeat: how often each frame is shown in a row; 2 makes a tubelet of one frame (image models).
     """
 
@@ -42,6 +46,7 @@ class Mae:
     decode_layers: int
     output_patch: Grid
     masking: float = field(default=0.95)
+    keep_rounding: str = field(default="floor")
     repeat: int = field(default=1)
 
     def __attrs_post_init__(self) -> None:
@@ -49,6 +54,8 @@ class Mae:
             raise UsageError(f"decode_layers: expected 1 to {self.vit.depth}, got {self.decode_layers}.")
         if any(size % cell for size, cell in zip(self._unit, self.output_patch, strict=True)):
             raise UsageError(f"output_patch: expected a divisor of {self._unit}, got {self.output_patch}.")
+        if self.keep_rounding not in ROUNDING:
+            raise UsageError(f"keep_rounding: expected {' or '.join(ROUNDING)}, got {self.keep_rounding!r}.")
         if not 0 <= self.masking < 1 or self.keep < 1:
             raise UsageError(
                 f"masking: expected a share in [0, 1) that leaves at least 1 of {self.sequence} tokens, "
@@ -74,8 +81,9 @@ class Mae:
 
     @property
     def keep(self) -> int:
-        """Tokens that stay of each sequence: `int(n · (1 - masking))`, free of rounding in the factor."""
-        return int(self.sequence * (1 - self.masking) + 1e-9)
+        """Tokens that stay of each sequence: `n · (1 - masking)` in whole, free of rounding in the factor."""
+        share = self.sequence * (1 - self.masking)
+        return int(share + 1e-9) if self.keep_rounding == "floor" else ceil(share - 1e-9)
 
     @property
     def latent_grid(self) -> Grid:

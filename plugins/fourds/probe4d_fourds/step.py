@@ -26,7 +26,7 @@ from probe4d_runners.jax import mesh as meshes
 from probe4d_runners.jax.optimizer import apply_updates, learning_rate, make_optimizer
 from probe4d_runners.jax.state import abstract, in_parts, state_shardings
 from probe4d_vit.init import init_table
-from probe4d_vit.table import leaves, map_table
+from probe4d_vit.table import Param, Tree, leaves, map_table
 
 Array: TypeAlias = Any
 State: TypeAlias = Mapping[str, Any]
@@ -39,8 +39,9 @@ class Recipe:
     """What a step does beside the objective.
 
     Attributes:
-        steps, learning_rate, warmup_steps, end_learning_rate: linear from 0, then a cosine.
-        betas, epsilon, weight_decay, clip_norm: of AdamW; decay pulls at kernels only; 0 does not clip.
+        steps, learning_rate, warmup_steps, schedule, end_learning_rate: see `learning_rate` of the optimizer.
+        betas, epsilon, weight_decay, clip_norm: of AdamW; 0 does not clip.
+        decay_biases: decay pulls at the biases of kernels too; never at norms and tables.
         accumulate: parts that a batch is computed in, one after the other.
         dtype: to compute in, `float32` or `bfloat16`; weights, softmax and loss are float32.
         attention: see `probe4d_vit.attention`.
@@ -50,10 +51,12 @@ class Recipe:
     steps: int
     learning_rate: float
     warmup_steps: int
+    schedule: str = "cosine"
     end_learning_rate: float = 0.0
     betas: tuple[float, float] = (0.9, 0.95)
     epsilon: float = 1e-8
     weight_decay: float = 0.05
+    decay_biases: bool = False
     clip_norm: float = 0.0
     accumulate: int = 1
     dtype: str = "float32"
@@ -87,7 +90,7 @@ class TrainStep:
             betas=recipe.betas,
             epsilon=recipe.epsilon,
             weight_decay=recipe.weight_decay,
-            decayed=map_table(lambda param: param.decay, self.table),
+            decayed=decayed(self.table, biases=recipe.decay_biases),
             clip_norm=recipe.clip_norm,
         )
         shapes = map_table(lambda param: jax.ShapeDtypeStruct(param.shape, jnp.float32), self.table)
@@ -138,6 +141,7 @@ class TrainStep:
             steps=recipe.steps,
             warmup=recipe.warmup_steps,
             end=recipe.end_learning_rate,
+            schedule=recipe.schedule,
         )
         moved = {"params": apply_updates(state["params"], updates, rate), "optimizer": optimizer}
         kept = {name: state[name] for name in moved}
@@ -215,6 +219,20 @@ class TrainStep:
         named = dict(leaves(self.table))
         specs = {name: meshes.spec_of(param.shape, param.axes, self.mesh) for name, param in named.items()}
         return specs, {name: param.shape for name, param in named.items()}
+
+
+def decayed(table: Tree, *, biases: bool) -> Tree:
+    """Return a tree of booleans like a table: what weight decay pulls at.
+
+    Args:
+        biases: those that stand beside a kernel too.
+    """
+    return {
+        name: node.decay or (biases and name == "bias" and "kernel" in table)
+        if isinstance(node, Param)
+        else decayed(node, biases=biases)
+        for name, node in table.items()
+    }
 
 
 def _without_blocks(tree: Any) -> Any:

@@ -34,6 +34,9 @@ __all__ = ["TrainResult", "train"]
 # What another run of the same folder may change without another result.
 FREE = ("name", "mesh", "run", "compute.remat", "data.workers", "data.ahead", "data.max_broken")
 
+# Fields that runs of earlier versions do not name, and what these did.
+BEFORE = {"model.keep_rounding": "floor", "optimizer.schedule": "cosine", "optimizer.decay_biases": False}
+
 
 @frozen(kw_only=True)
 class TrainResult:
@@ -250,10 +253,10 @@ def _claim(folder: Path, config: TrainConfig, lead: bool) -> None:
     file = folder / "config.json"
     here = config.tables()
     if file.exists():
-        there = json.loads(file.read_text(encoding="utf-8"))
-        for name in sorted(_flat(here).keys() | _flat(there).keys()):
+        now, began = _flat(here), BEFORE | _flat(json.loads(file.read_text(encoding="utf-8")))
+        for name in sorted(now.keys() | began.keys()):
             free = any(name == prefix or name.startswith(prefix + ".") for prefix in FREE)
-            got, want = _flat(here).get(name), _flat(there).get(name)
+            got, want = now.get(name), began.get(name)
             if not free and got != want:
                 raise UsageError(
                     f"{file}: expected {name} = {want!r}, as the run began with, got {got!r}. "

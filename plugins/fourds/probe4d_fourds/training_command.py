@@ -12,7 +12,7 @@ import click
 
 from probe4d.errors import UsageError
 
-# Set before the C library starts: the large temporaries of a step in huge pages. Measured in docs/pretraining.md.
+# Set before the C library starts: the large temporaries of a step in huge pages; docs/readouts.md says what it saves.
 GLIBC_TUNABLES = "glibc.malloc.hugetlb=1"
 
 

@@ -25,10 +25,11 @@ from probe4d.errors import UsageError, did_you_mean
 from probe4d.spec_fields import flag, one_of, positive, whole
 from probe4d_datasets.own.options import fraction, settings
 from probe4d_datasets.pretraining import ClipData
-from probe4d_fourds.objective import Mae, mae
+from probe4d_fourds.objective import ROUNDING, Mae, mae
 from probe4d_fourds.sizes import SIZES, SMALL
 from probe4d_fourds.step import REMAT, Recipe
 from probe4d_runners.jax.mesh import MeshShape
+from probe4d_runners.jax.optimizer import SCHEDULES
 from probe4d_vit import attention
 
 __all__ = ["TrainConfig", "load_config"]
@@ -41,12 +42,14 @@ class Model:
     Attributes:
         variant: a key of `sizes.SIZES`.
         image: the image twin, see `objective.mae`.
-        masking, decode_layers, output_patch: where they differ from the size's own.
+        masking, keep_rounding: which tokens are dropped, see `objective.Mae`.
+        decode_layers, output_patch: where they differ from the size's own.
     """
 
     variant: str = field(validator=one_of(*SIZES))
     image: bool = field(default=False, validator=flag)
     masking: float = field(default=0.95)
+    keep_rounding: str = field(default="floor", validator=one_of(*ROUNDING))
     decode_layers: int | None = None
     output_patch: Sequence[int] | None = None
 
@@ -57,7 +60,7 @@ class Model:
             UsageError: values that do not fit each other.
         """
         fraction("model.masking", self.masking)
-        changes: dict[str, Any] = {"masking": self.masking}
+        changes: dict[str, Any] = {"masking": self.masking, "keep_rounding": self.keep_rounding}
         if self.decode_layers is not None:
             changes["decode_layers"] = self.decode_layers
         if self.output_patch is not None:
@@ -67,15 +70,20 @@ class Model:
 
 @frozen(kw_only=True)
 class Optimizer:
-    """How it is trained; the numbers of `Recipe` by the names that they have there."""
+    """How it is trained; what `Recipe` says, by the names that it has there.
+
+    Schedule and the decay of biases are DECIDE: the paper names neither.
+    """
 
     steps: int = field(validator=positive)
     learning_rate: float
     warmup_steps: int = field(validator=whole)
+    schedule: str = field(default="cosine", validator=one_of(*SCHEDULES))
     end_learning_rate: float = 0.0
     betas: Sequence[float] = (0.9, 0.95)  # Source: paper, Table 4; so is the decay
     epsilon: float = 1e-8
     weight_decay: float = 0.05
+    decay_biases: bool = field(default=False, validator=flag)
     clip_norm: float = 0.0
     accumulate: int = field(default=1, validator=positive)
 

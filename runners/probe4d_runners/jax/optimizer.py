@@ -8,7 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-__all__ = ["apply_updates", "learning_rate", "make_optimizer"]
+from probe4d.errors import UsageError
+
+__all__ = ["SCHEDULES", "apply_updates", "learning_rate", "make_optimizer"]
+
+SCHEDULES = ("cosine", "linear", "constant")
 
 
 def make_optimizer(
@@ -28,16 +32,27 @@ def make_optimizer(
     return optax.chain(*parts)
 
 
-def learning_rate(step: Any, peak: Any, *, steps: int, warmup: int, end: float) -> Any:
-    """Return the rate of a step: linear from 0 to `peak`, then a cosine to `end`.
+def learning_rate(step: Any, peak: Any, *, steps: int, warmup: int, end: float, schedule: str = "cosine") -> Any:
+    """Return the rate of a step: linear from 0 to `peak`, then by the schedule to `end`.
 
     Args:
         step: from 0; the first step of a warmup has rate `peak / warmup`.
         peak: one rate, or an array of rates.
+        schedule: one of `SCHEDULES`; `constant` stays at `peak` and never comes to `end`.
+
+    Raises:
+        UsageError: no such schedule.
     """
     rising = peak * (step + 1) / max(warmup, 1)
     progress = jnp.clip((step + 1 - warmup) / max(steps - warmup, 1), 0.0, 1.0)
-    falling = end + 0.5 * (peak - end) * (1 + jnp.cos(jnp.pi * progress))
+    if schedule == "cosine":
+        falling = end + 0.5 * (peak - end) * (1 + jnp.cos(jnp.pi * progress))
+    elif schedule == "linear":
+        falling = end + (peak - end) * (1 - progress)
+    elif schedule == "constant":
+        falling = peak
+    else:
+        raise UsageError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}.")
     return jnp.where(step < warmup, rising, falling)
 
 
