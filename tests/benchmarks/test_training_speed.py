@@ -125,11 +125,13 @@ def test_the_step_beats_float32_accurate_torch_of_the_same_objective(capsys):
         pytest.skip(f"needs torch and transformers; {TORCH_PYTHON} has none (pip install torch transformers)")
     with Worker(OURS, BATCH=CORES) as ours, Worker(TORCH, TORCH_PYTHON, BATCH=CORES) as torch:
         times = interleaved(ours, torch)
+        memory = {name: worker.seconds("peak") for name, worker in (("ours", ours), ("torch", torch))}
     peak = 2 * 1536**3 / times.pop("matmul")
     achieved = CORES * train_flops(mae("4ds-s")) / times["ours"]
     with capsys.disabled():
         print(f"\n4DS-S step, {CORES} core(s), clips/s:", {run: round(CORES / t, 3) for run, t in times.items()})
         print(f"  {achieved / 1e9:.0f} GF/s, {achieved / peak:.0%} of one large product")
+        print(f"  peak memory, GiB: {memory['ours']:.2f}; torch {memory['torch']:.2f}, the largest of all its steps")
     accurate = min(seconds for run, seconds in times.items() if run in ("float32", "medium"))
     assert accurate / times["ours"] >= 1.0
     assert times["float32"] / times["ours"] >= 1.7
