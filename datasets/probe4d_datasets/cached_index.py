@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from probe4d.atomic import write_bytes
+from probe4d.errors import Probe4dError
 from probe4d.paths import cache_dir
 
-__all__ = ["cached_index"]
+__all__ = ["cached_index", "keep"]
 
 
 def cached_index(schema: str, state: str, make: Callable[[], Any]) -> Any:
@@ -30,8 +32,23 @@ def cached_index(schema: str, state: str, make: Callable[[], Any]) -> Any:
         head = body = ""
     if head != _head(schema, body):
         body = json.dumps(make(), separators=(",", ":"))
-        write_bytes(path, f"{_head(schema, body)}\n{body}\n".encode())
+        keep(path, f"{_head(schema, body)}\n{body}\n".encode())
     return json.loads(body)
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write a file of the user's cache.
+
+    Raises:
+        Probe4dError: it cannot be written. That is no fault of the data, so it does not cost a sample.
+    """
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise Probe4dError(
+            f"{path}: expected to keep an index there, got {error.strerror or error}. "
+            "Set PROBE4D_CACHE_DIR to a folder that can be written."
+        ) from error
 
 
 def _head(schema: str, body: str) -> str:

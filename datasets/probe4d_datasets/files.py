@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from probe4d.errors import DataError, MissingExtraError
+from probe4d.errors import DataError, MissingExtraError, Probe4dError
 
-__all__ = ["BROKEN", "TORN", "digest", "filesystem", "local_path", "open_binary"]
+__all__ = ["BROKEN", "TORN", "digest", "filesystem", "local_path", "open_binary", "reached"]
 
 Location = str | os.PathLike[str]
 # What reading a file raises that is cut off, or lies in an archive that is; and what opening it may raise besides.
@@ -33,6 +33,26 @@ def local_path(location: Location) -> str | None:
     return os.path.abspath(os.path.expanduser(text))
 
 
+@contextmanager
+def reached(where: str, expected: str) -> Iterator[None]:
+    """Tell what a remote file system raises as an error of data; that something is not there stays what it is.
+
+    Each of them has errors of its own, some of them no OSError: no credentials, no network, no right to list.
+
+    Raises:
+        DataError: it could not be reached, or refused.
+    """
+    try:
+        yield
+    except (Probe4dError, FileNotFoundError, NotADirectoryError, MemoryError):
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise DataError(
+            f"{where}: expected {expected}, got {type(error).__name__}: {reason}. Check the place and who may read it."
+        ) from error
+
+
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec filesystem of a URL, and the path of the URL in it.
 
@@ -44,14 +64,15 @@ def filesystem(url: str) -> tuple[Any, str]:
         import fsspec
     except ImportError as error:
         raise MissingExtraError(f"{url}: expected fsspec, which is missing. pip install 'probe4d[video]'") from error
-    try:
-        fs, path = fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        raise MissingExtraError(f"{url}: expected the package of its protocol, got: {error}.") from error
-    except DataError:
-        raise
-    except BROKEN as error:
-        raise DataError(f"{url}: expected a URL that fsspec opens, got: {error}.") from error
+    with reached(url, "a URL that fsspec opens"):  # an archive in a bucket is opened here
+        try:
+            fs, path = fsspec.core.url_to_fs(url)
+        except ImportError as error:
+            raise MissingExtraError(f"{url}: expected the package of its protocol, got: {error}.") from error
+        except DataError:
+            raise
+        except BROKEN as error:
+            raise DataError(f"{url}: expected a URL that fsspec opens, got: {error}.") from error
     return fs, path
 
 
@@ -68,7 +89,8 @@ def open_binary(location: Location) -> Iterator[BinaryIO]:
         else:
             # The filesystem stays referenced as long as the file: an archive closes with it.
             fs, inner = filesystem(os.fspath(location))
-            file = fs.open(inner, "rb")
+            with reached(os.fspath(location), "a readable file"):
+                file = fs.open(inner, "rb")
     except DataError:
         raise
     except BROKEN as error:
@@ -88,7 +110,9 @@ def digest(location: Location) -> str:
             status = os.stat(path)
             return _digest(path, (status.st_size, status.st_mtime_ns, status.st_ino))
         fs, inner = filesystem(os.fspath(location))
-        return _digest(os.fspath(location), fs.ukey(inner))
+        with reached(os.fspath(location), "a readable file"):
+            key = fs.ukey(inner)
+        return _digest(os.fspath(location), key)
     except DataError:
         raise
     except BROKEN as error:

@@ -13,9 +13,9 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from probe4d.atomic import write_bytes
 from probe4d.errors import DataError
 from probe4d.paths import cache_dir
+from probe4d_datasets.cached_index import keep
 from probe4d_datasets.decoder import Threads, checksum, decoder_version, open_video
 from probe4d_datasets.files import Location, digest, open_binary
 from probe4d_datasets.whole_files import HEAD_BYTES, stated_size
@@ -70,6 +70,7 @@ def video_index(location: Location) -> VideoIndex:
 
     Raises:
         DataError: the file is missing, truncated, empty, or no video.
+        Probe4dError: the cache cannot be written.
     """
     return _cached_index(digest(location), decoder_version(), os.fspath(location), cache_dir())
 
@@ -81,7 +82,7 @@ def _cached_index(file_digest: str, decoder: str, location: str, cache: Path) ->
     index = _read(path, file_digest, decoder)
     if index is None:
         index = build_index(location)
-        write_bytes(path, _dump(index))
+        keep(path, _dump(index))
     return index
 
 

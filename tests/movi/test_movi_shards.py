@@ -179,7 +179,7 @@ def test_a_hostile_dataset_info_is_refused(info: str, message: str, tmp_path: Pa
 
 
 def test_nothing_at_the_root_says_what_is_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected a folder with files, got none"):
+    with pytest.raises(DataError, match="expected a folder, got nothing of that name"):
         Movi(tmp_path / "nowhere")
     (tmp_path / "movi_e/28x28/1.0.0").mkdir(parents=True)
     (tmp_path / "movi_e/28x28/1.0.0/features.json").write_text("{}")

@@ -6,8 +6,11 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from probe4d.errors import DataError
 from probe4d_datasets.files import digest
@@ -101,3 +104,41 @@ def test_under_finds_by_prefix_and_nothing_else() -> None:
     assert list(under(files, "a/b")) == ["a/b", "a/b.c", "a/bc/d"]
     assert list(under(files, "a/")) == ["a/b", "a/b.c", "a/bc/d"]
     assert list(under(files, "z")) == []
+
+
+class Away(MemoryFileSystem):
+    """A place that answers nothing but an error, as a bucket without credentials does: no OSError."""
+
+    protocol = "away"
+    error: type[Exception] = RuntimeError
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        raise self.error("Unable to locate credentials\nmore")
+
+    ls = info = find = cat_file = _open = ukey = _refuse
+
+
+@pytest.mark.parametrize("error", [type("NoCredentialsError", (Exception,), {}), PermissionError, TimeoutError])
+def test_a_place_that_refuses_or_cannot_be_reached_is_not_taken_for_an_empty_one(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Away, "error", error)
+    fsspec.register_implementation("away", Away, clobber=True)
+    root = Root("away://bucket/data")
+    asked: list[Callable[[], object]] = [root.names, root.files, root.states]
+    asked += [lambda: root.names("videos"), lambda: root.state("a"), lambda: root.read(["a"])]
+    asked += [lambda: root.read_up_to("a", 9), lambda: digest(root.location("a"))]
+    for ask in asked:
+        with pytest.raises(DataError, match=rf"away://bucket/data.*: expected .*{error.__name__}: Unable to") as raised:
+            ask()
+        assert "\n" not in str(raised.value)
+
+
+def test_a_folder_that_is_not_there_has_no_names_but_a_root_that_is_not_there_is_named(
+    tree: Path, elsewhere: Callable[[Path], dict[str, str]]
+) -> None:
+    for url in (str(tree), *elsewhere(tree).values()):
+        assert Root(url).names() == ("a.txt", "b/"), url
+        assert Root(url).names("c") == Root(url).names("b/c") == (), url
+        with pytest.raises(DataError, match=r"none.*: expected a folder, got nothing of that name\. Check the root"):
+            Root(url.replace("://", "://none/", 1) if url.startswith("memory") else f"{tree}/none").names()

@@ -13,6 +13,7 @@ import zarr
 from probe4d.contracts import LeftOut
 from probe4d.errors import MissingExtraError
 from probe4d.store import FeatureStore, NotExtractedError, StoreConflictError, StoreDamageError, StoreWriteError
+from probe4d.store.errors import StoreReadError
 from probe4d.store.files import LocalFiles, RemoteFiles, open_files
 from probe4d.store.pruning import remove
 from probe4d.store.sets import find_sets, stored_sets
@@ -127,6 +128,28 @@ def test_errors_of_a_store_name_the_file(toy, root, monkeypatch):
         StoreWriteError, match=r"layers/0.5/features/c/0/0/0/0: expected to write it, got read only bucket"
     ):
         store.write_shard(0, toy.arrays(store, 0), store.shard_ids(0))
+
+
+@pytest.mark.parametrize("error", [type("NoCredentialsError", (Exception,), {}), PermissionError, TimeoutError])
+def test_a_store_that_cannot_be_reached_is_named_and_not_taken_for_an_empty_one(root, monkeypatch, error):
+    files = RemoteFiles(root)
+
+    def refuse(*args, **kwargs):
+        raise error("Unable to locate credentials\nmore")
+
+    for name in ("cat_file", "cat_ranges", "info", "find", "ls", "pipe_file", "rm_file", "rm"):
+        monkeypatch.setattr(files._fs, name, refuse)
+    reads = [lambda: files.read("a"), lambda: files.read_parts([("a", 0, 1)]), lambda: files.size("a")]
+    reads += [files.sizes, files.folders]
+    writes = [lambda: files.write("a", [b"x"]), lambda: files.delete(["a"]), files.remove_all]
+    for asked, kind, deed in [
+        *((one, StoreReadError, "read") for one in reads),
+        *((one, StoreWriteError, "(write|delete)") for one in writes),
+    ]:
+        with pytest.raises(
+            kind, match=rf"^{root}(/a)?: expected to {deed} it, got Unable to locate credentials\. Check"
+        ):
+            asked()
 
 
 def test_paths_and_file_urls_are_local_and_need_no_fsspec(tmp_path, monkeypatch):

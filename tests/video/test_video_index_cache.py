@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from probe4d.errors import Probe4dError
 from probe4d_datasets import video_index as module
 from probe4d_datasets.decoder import decoder_version
 from probe4d_datasets.files import digest
@@ -86,7 +87,7 @@ def test_nothing_half_written_stays_when_a_write_fails(
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(Probe4dError, match=r"got disk full\. Set PROBE4D_CACHE_DIR to a folder that can be written"):
         video_index(make_video())
     assert [file for file in own_cache.rglob("*") if file.is_file()] == []
 

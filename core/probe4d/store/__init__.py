@@ -14,6 +14,7 @@ from probe4d.store.errors import (
     StoreConflictError,
     StoreDamageError,
     StoreMismatchError,
+    StoreReadError,
     StoreWriteError,
 )
 from probe4d.store.feature_store import FeatureStore, default_root, set_url
@@ -30,6 +31,7 @@ __all__ = [
     "StoreConflictError",
     "StoreDamageError",
     "StoreMismatchError",
+    "StoreReadError",
     "StoreWriteError",
     "default_root",
     "describe_set",

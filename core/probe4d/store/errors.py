@@ -2,6 +2,7 @@
 
 StoreMismatchError (UsageError)    2   a set is not the one that was asked for
 StoreWriteError (OSError)          1   nothing can be written there
+StoreReadError (OSError)           1   nothing can be read there
 StoreConflictError                 1   a shard exists with other bytes
 StoreDamageError (DataError)       4   stored bytes are not those that were written
 NotExtractedError (DataError)      4   the shard has not been written yet
@@ -16,6 +17,7 @@ __all__ = [
     "StoreConflictError",
     "StoreDamageError",
     "StoreMismatchError",
+    "StoreReadError",
     "StoreWriteError",
 ]
 
@@ -26,6 +28,10 @@ class StoreMismatchError(UsageError):
 
 class StoreWriteError(Probe4dError, OSError):
     """Nothing can be written there: no space, no permission, a limit."""
+
+
+class StoreReadError(Probe4dError, OSError):
+    """A store cannot be read: no network, no credentials, no right. That says nothing of what is in it."""
 
 
 class StoreConflictError(Probe4dError):

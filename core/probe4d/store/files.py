@@ -8,14 +8,14 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
 from probe4d.atomic import is_alive, link_new
-from probe4d.errors import MissingExtraError
-from probe4d.store.errors import StoreWriteError
+from probe4d.errors import MissingExtraError, Probe4dError
+from probe4d.store.errors import StoreReadError, StoreWriteError
 
 __all__ = ["Files", "LocalFiles", "RemoteFiles", "join", "open_files"]
 
@@ -204,6 +204,21 @@ def _refused(path: Path, deed: str, error: OSError) -> StoreWriteError:
     return StoreWriteError(f"{path}: expected to {deed} it, got {error.strerror or error}. {hint}".rstrip())
 
 
+@contextlib.contextmanager
+def _asked(where: str, deed: str, refusal: type[Probe4dError]) -> Iterator[None]:
+    """Name the place where a file system of fsspec fails; that a file is not there stays what it is.
+
+    Each of them has errors of its own, some of them no OSError: no credentials, no network.
+    """
+    try:
+        yield
+    except (Probe4dError, FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise refusal(f"{where}: expected to {deed} it, got {reason}. Check the URL and the rights there.") from error
+
+
 class RemoteFiles:
     """Any fsspec URL."""
 
@@ -223,26 +238,33 @@ class RemoteFiles:
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
 
+    def _reading(self, key: str = "") -> contextlib.AbstractContextManager[None]:
+        return _asked(join(self.url, key) if key else self.url, "read", StoreReadError)
+
     def read(self, key: str, start: int | None = None, stop: int | None = None) -> bytes:
         """Return a file, or a part of it."""
-        return bytes(self._fs.cat_file(self._path(key), start=start, end=stop))
+        with self._reading(key):
+            return bytes(self._fs.cat_file(self._path(key), start=start, end=stop))
 
     def read_parts(self, parts: Sequence[tuple[str, int, int]]) -> list[bytes]:
         """Return parts of files; asynchronous file systems fetch them together."""
         paths = [self._path(key) for key, _, _ in parts]
-        return list(self._fs.cat_ranges(paths, [p[1] for p in parts], [p[2] for p in parts], on_error="raise"))
+        with self._reading():
+            return list(self._fs.cat_ranges(paths, [p[1] for p in parts], [p[2] for p in parts], on_error="raise"))
 
     def size(self, key: str) -> int | None:
         """Return a file's bytes, or None."""
         try:
-            return int(self._fs.info(self._path(key))["size"])
+            with self._reading(key):
+                return int(self._fs.info(self._path(key))["size"])
         except FileNotFoundError:
             return None
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return all files under a folder, with their bytes."""
         self._fs.invalidate_cache()
-        found = self._fs.find(self._path(prefix), detail=True)
+        with self._reading(prefix):
+            found = self._fs.find(self._path(prefix), detail=True)
         strip = len(self._root) + 1
         return {path[strip:]: int(facts["size"]) for path, facts in found.items()}
 
@@ -250,7 +272,8 @@ class RemoteFiles:
         """Return the names of the folders right below the root."""
         self._fs.invalidate_cache()
         try:
-            found = self._fs.ls(self._root, detail=True)
+            with self._reading():
+                found = self._fs.ls(self._root, detail=True)
         except FileNotFoundError:
             return []
         return sorted(item["name"].rstrip("/").rpartition("/")[2] for item in found if item["type"] == "directory")
@@ -258,11 +281,13 @@ class RemoteFiles:
     def write(self, key: str, pieces: Iterable[Any]) -> None:
         """Write a file whole, as far as the store does; receipts say whether it was."""
         content = b"".join(pieces)
+        where = join(self.url, key)
         try:
-            self._fs.makedirs(self._path(key).rpartition("/")[0], exist_ok=True)
-            self._fs.pipe_file(self._path(key), content)
-        except OSError as error:
-            raise StoreWriteError(f"{join(self.url, key)}: expected to write it, got {error}.") from error
+            with _asked(where, "write", StoreWriteError):
+                self._fs.makedirs(self._path(key).rpartition("/")[0], exist_ok=True)
+                self._fs.pipe_file(self._path(key), content)
+        except FileNotFoundError as error:  # no such bucket
+            raise StoreWriteError(f"{where}: expected to write it, got {error}.") from error
 
     def create(self, key: str, pieces: Iterable[Any]) -> bool:
         """Write a file unless there is one; two at the same moment may both write."""
@@ -274,12 +299,12 @@ class RemoteFiles:
     def delete(self, keys: Sequence[str]) -> None:
         """Delete files."""
         for key in keys:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError), _asked(join(self.url, key), "delete", StoreWriteError):
                 self._fs.rm_file(self._path(key))
 
     def remove_all(self) -> None:
         """Delete the root with all that is in it."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), _asked(self.url, "delete", StoreWriteError):
             self._fs.rm(self._root, recursive=True)
 
     def sweep(self) -> None:

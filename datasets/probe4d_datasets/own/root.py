@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from attrs import frozen
 
 from probe4d.errors import DataError
-from probe4d_datasets.files import BROKEN, filesystem, local_path, open_binary
+from probe4d_datasets.files import BROKEN, filesystem, local_path, open_binary, reached
 
 __all__ = ["Root", "under"]
 
@@ -49,10 +49,11 @@ class Root:
             return tuple(sorted(path for path in _walk(Path(folder)) if not _hidden(path)))
         fs, path = filesystem(self.url)
         try:
-            found = fs.find(path)
-        except DataError:
-            raise
+            with reached(self.url, "a folder"):
+                found = fs.find(path)
         except BROKEN as error:
+            if isinstance(error, DataError):
+                raise
             raise DataError(f"{self.url}: expected a folder, got {type(error).__name__}: {error}.") from error
         if not found:
             raise DataError(f"{self.url}: expected a folder with files, got none. Check the root.")
@@ -64,22 +65,30 @@ class Root:
         """Return what lies directly in a folder under the root, sorted; folders end with `/`.
 
         Where there is no such folder, it is empty. Hidden names are left out.
+
+        Raises:
+            DataError: it cannot be listed, so that nobody knows what is there, or the root itself is not there.
         """
         if base := local_path(self.url):
             try:
                 with os.scandir(os.path.join(base, folder)) as entries:
                     found = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
             except (FileNotFoundError, NotADirectoryError):
-                return ()
+                if os.path.isdir(base):
+                    return ()
+                raise DataError(f"{self.url}: expected a folder, got nothing of that name. Check the root.") from None
             except OSError as error:
                 raise DataError(f"{self.url}/{folder}: expected a folder, got {error.strerror}.") from error
         else:
             fs, path = filesystem(self.url)
             inner = "/".join(part for part in (path.rstrip("/"), folder.strip("/")) if part)
             try:
-                listed = fs.ls(inner, detail=True)
-            except (OSError, ValueError, KeyError):
-                return ()
+                with reached(f"{self.url}/{folder}".rstrip("/"), "a folder"):
+                    listed = fs.ls(inner, detail=True)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                if folder:
+                    return ()
+                raise DataError(f"{self.url}: expected a folder, got nothing of that name. Check the root.") from error
             found = [
                 item["name"].rstrip("/").rpartition("/")[2] + ("/" if item["type"] == "directory" else "")
                 for item in listed
@@ -99,7 +108,10 @@ class Root:
                 stat = os.stat(local)
                 return f"{stat.st_size} {stat.st_mtime_ns}"
             fs, inner = filesystem(where)
-            info = fs.info(inner)
+            with reached(where, "a readable file"):
+                info = fs.info(inner)
+        except DataError:
+            raise
         except BROKEN as error:
             raise DataError(f"{where}: expected a readable file, got {type(error).__name__}: {error}.") from error
         return " ".join(str(info.get(key, "")) for key in STATE_KEYS)
@@ -112,7 +124,9 @@ class Root:
         fs, base = filesystem(self.url)
         prefix = base.strip("/")
         states = {}
-        for name, info in fs.find(base, detail=True).items():
+        with reached(self.url, "a folder"):
+            found = fs.find(base, detail=True)
+        for name, info in found.items():
             path = name.strip("/").removeprefix(prefix).strip("/")
             if not _hidden(path):
                 states[path] = " ".join(str(info.get(key, "")) for key in STATE_KEYS)
@@ -148,7 +162,8 @@ class Root:
             for path in paths:
                 where = self.location(path)
                 try:
-                    contents.append(fs.cat_file(f"{base.rstrip('/')}/{path}" if base else path))
+                    with reached(where, "a readable file"):
+                        contents.append(fs.cat_file(f"{base.rstrip('/')}/{path}" if base else path))
                 except DataError:
                     raise
                 except BROKEN as error:

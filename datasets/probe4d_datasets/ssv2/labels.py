@@ -85,7 +85,7 @@ def find_labels(root: Root, release: str) -> Labels:
                     return Labels(name, place, folder, _class_names(place, where))
     expected = " or ".join(RELEASES[name]["labels"] for name in wanted)
     raise DataError(
-        f"{root.url}: expected {expected}, at the root or in {', '.join(f for f in FOLDERS if f)}or a zip of "
+        f"{root.url}: expected {expected}, at the root or in {', '.join(f for f in FOLDERS if f)} or in a zip of "
         "labels, got none. Put the annotations there."
     )
 
