@@ -69,10 +69,12 @@ def clip_of(video: str, wanted: VideoInput, model: Any, fields: dict[str, Any]) 
 
 
 def load_clip(video: str, clip: Clip, wanted: VideoInput) -> tuple[Array, dict[str, Any]]:
-    """Return the pixels `(t, h, w, 3)` uint8 of one clip, and where they come from.
+    """Return the pixels `(t, h, w, 3)` of one clip, and where they come from.
+
+    They are uint8, or floats in [0, 1] where an array holds such; those are never resized.
 
     Raises:
-        DataError: the file cannot be read, or ends before the clip does.
+        DataError: the file cannot be read, ends before the clip does, or holds floats that would have to be resized.
     """
     read = _of_array if video.endswith(".npy") else _of_video
     pixels, facts = read(video, clip.positions)
@@ -107,8 +109,11 @@ def _stored(video: str) -> Array:
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{video}: expected an .npy array, got {error}.") from error
     clip = stored[0] if stored.ndim == 5 and len(stored) == 1 else stored
-    if clip.ndim != 4 or clip.shape[-1] != 3 or clip.dtype != np.uint8:
-        raise DataError(f"{video}: expected uint8 of shape (t, h, w, 3), got {stored.dtype} of {stored.shape}.")
+    pixels = clip.dtype == np.uint8 or np.issubdtype(clip.dtype, np.floating)
+    if clip.ndim != 4 or clip.shape[-1] != 3 or not pixels:
+        raise DataError(
+            f"{video}: expected uint8, or floats in [0, 1], of shape (t, h, w, 3), got {clip.dtype} of {stored.shape}."
+        )
     return clip
 
 
@@ -120,7 +125,12 @@ def _of_array(video: str, positions: Sequence[int]) -> tuple[Array, dict[str, An
     stored = _stored(video)
     _check_length(video, positions, len(stored))
     facts = {"sha256": sha256_of(Path(video)), "num_frames": len(stored), "decoder": "numpy"}
-    return np.ascontiguousarray(stored[positions]), facts
+    pixels = np.ascontiguousarray(stored[positions])
+    if pixels.dtype != np.uint8 and not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN is neither
+        raise DataError(
+            f"{video}: expected floats in [0, 1], got {pixels.min():g} to {pixels.max():g}. Give uint8 or divide."
+        )
+    return pixels, facts
 
 
 def _fit(pixels: Array, clip: Clip, wanted: VideoInput) -> Array:
@@ -128,6 +138,11 @@ def _fit(pixels: Array, clip: Clip, wanted: VideoInput) -> Array:
     height, width = pixels.shape[1:3]
     if clip.resize == "none" or (height, width) == size:
         return pixels
+    if pixels.dtype != "uint8":
+        raise DataError(
+            f"--video: expected uint8 pixels, which are resized from {height} x {width} to {size[0]} x {size[1]}, got "
+            f"{pixels.dtype}. Give --resize none, or floats of that size."
+        )
     from probe4d_datasets.resize import resize_pixels
 
     box_height, box_width = float(height), float(width)

@@ -52,7 +52,13 @@ class FeatureOptions:
     "-l",
     help="Shares of the depth, integers (blocks run), block_0 (its bare output), or all; else the backbone's own.",
 )
-@click.option("--video", "videos", multiple=True, required=True, help="A video, or a uint8 (t, h, w, 3) .npy.")
+@click.option(
+    "--video",
+    "videos",
+    multiple=True,
+    required=True,
+    help="A video, or a (t, h, w, 3) .npy: uint8, or floats in [0, 1].",
+)
 @click.argument("more", nargs=-1, metavar="[FILE]...")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="OUT.npz or OUT.zarr.")
 @click.option("--frames", type=click.IntRange(1), help="Frames of the clip; by default what the backbone takes.")
@@ -229,7 +235,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
 def _unit(pixels: Array) -> Array:
     import numpy as np
 
-    return pixels.astype(np.float32) / np.float32(255)
+    return pixels.astype(np.float32) / np.float32(255 if pixels.dtype == np.uint8 else 1)
 
 
 def _as_dtype(features: Array, dtype: str, name: str) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -135,14 +136,17 @@ def test_a_broken_video_costs_itself_and_is_named(tmp_path, clip):
     ("array", "words"),
     [
         (np.zeros((4, 8, 8, 3), np.uint8), "expected at least 16 frames, got 4"),
-        (np.zeros((20, 8, 8, 3), np.float32), "expected uint8 of shape"),
-        (np.zeros((20, 8, 8), np.uint8), "expected uint8 of shape"),
+        (np.zeros((20, 8, 8, 3), np.int32), "expected uint8, or floats in [0, 1], of shape"),
+        (np.zeros((20, 8, 8), np.uint8), "expected uint8, or floats in [0, 1], of shape"),
+        (np.full((20, 8, 8, 3), 255.0), "expected floats in [0, 1], got 255 to 255"),
+        (np.full((20, 8, 8, 3), np.nan), "expected floats in [0, 1], got nan to nan"),
+        (np.zeros((20, 8, 8, 3), np.float32), "resized from 8 x 8 to 224 x 224, got float32. Give --resize none"),
         (np.array([{}], dtype=object), "expected an .npy array"),
     ],
 )
 def test_an_array_that_is_no_clip_is_refused(tmp_path, array, words):
     np.save(tmp_path / "a.npy", array)
-    with pytest.raises(DataError, match=words.replace(".", r"\.")):
+    with pytest.raises(DataError, match=re.escape(words)):
         extract("pixels", [str(tmp_path / "a.npy")])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attrs import evolve
+from click.testing import CliRunner
 
 import probe4d
 from probe4d.errors import DataError, UsageError
@@ -15,6 +16,7 @@ from probe4d_fourds import checkpoint
 from probe4d_fourds.backbone import load
 from probe4d_fourds.plugin import PROBE4D_CONFORMANCE, probe4d_backbones
 from probe4d_fourds.sizes import PAPER, SIZES, Size, vit_config
+from probe4d_runners.features import command
 from probe4d_vit import model
 from probe4d_vit.backbone import VitBackbone
 from probe4d_vit.checkpoints import flatten
@@ -116,6 +118,25 @@ def test_a_file_of_any_size_says_its_own(golden, released, tmp_path, prefix):
     assert backbone.clip == (4, 32, 48)
     (features,) = backbone.encode(golden["video"], ("block_4",))
     np.testing.assert_allclose(features.reshape(2, 12, 24), golden["block_out_4"], atol=2e-5)
+
+
+def test_the_program_gives_the_released_code_s_blocks_of_a_clip_of_floats(golden, released, tmp_path):
+    np.save(tmp_path / "clip.npy", golden["video"][0])
+    line = [
+        "-b",
+        "4ds",
+        "--weights",
+        str(released),
+        "--video",
+        str(tmp_path / "clip.npy"),
+        "-o",
+        str(tmp_path / "f.npz"),
+    ]
+    CliRunner().invoke(command, [*line, "--layers", "all", "--resize", "none"], catch_exceptions=False)
+    with np.load(tmp_path / "f.npz") as out:
+        for block in range(5):
+            want = golden[f"block_out_{block}"][0]
+            np.testing.assert_allclose(out[f"block_{block}"].reshape(want.shape), want, atol=2e-5)
 
 
 def test_a_file_of_any_size_must_have_the_arrays_that_say_it(released, tmp_path):

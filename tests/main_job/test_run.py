@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -81,6 +82,20 @@ class Job:
                     found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
         return found
 
+    def done(self) -> int:
+        """Return how many units have left their result: shards, sweeps and records."""
+        results = ("store/*/receipts/*.json", "run/sweeps/*/sweep.json", "run/cells/*/record.json")
+        return sum(len(list(self.folder.glob(pattern))) for pattern in results)
+
+    def units(self) -> dict[str, int]:
+        """Return how many units the last run that ended had, found done, and carried out."""
+        return json.loads((self.folder / "run/run.json").read_text())["units"]
+
+    def sessions(self) -> dict[str, int]:
+        """Return by session how many units it had before it."""
+        found = (self.folder / "run/sessions").glob("*.json")
+        return {file.name: json.loads(file.read_text())["units"] for file in found}
+
     def receipts(self) -> dict[str, float]:
         """Return when each shard was written."""
         return {str(file): file.stat().st_mtime for file in self.folder.glob("store/*/receipts/*.json")}
@@ -114,6 +129,17 @@ def test_a_run_ends_with_a_record_per_cell_and_a_table(undisturbed):
     assert run["status"] == "success"
 
 
+def test_the_page_of_records_names_every_field_and_no_other(undisturbed):
+    page = (Path(__file__).parents[2] / "docs/records.md").read_text()
+    table = page.partition("`record.json` is an object")[2]
+    named = {name for row in re.findall(r"^\| (`.+?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
+    for file in undisturbed.folder.glob("run/cells/*/record.json"):
+        record = json.loads(file.read_text())
+        assert named - {"logs"} == set(record) - {"logs"}
+        assert set(record["files"]) == {"samples.jsonl", "predictions.npz", "training.json"}
+        assert all(f"`{name}`" in page for name in record["backbone"] | record["timings"])
+
+
 def test_the_same_command_again_computes_nothing(undisturbed):
     before = {file: file.stat().st_mtime_ns for file in undisturbed.folder.glob("run/cells/*/*")}
     receipts = undisturbed.receipts()
@@ -122,6 +148,8 @@ def test_the_same_command_again_computes_nothing(undisturbed):
     assert time.monotonic() - started < 60
     assert {file: file.stat().st_mtime_ns for file in undisturbed.folder.glob("run/cells/*/*")} == before
     assert undisturbed.receipts() == receipts
+    total = undisturbed.done()
+    assert undisturbed.units() == {"total": total, "done_before": total}
 
 
 def test_predictions_can_be_scored_again_by_the_score_command(undisturbed):
@@ -160,7 +188,9 @@ def test_another_suite_does_not_go_into_the_same_folder(undisturbed):
 def disturbed(folder: Path, times: int, seed: int) -> Job:
     """Return a job whose processes were killed at random moments, then run to its end."""
     job, chance = Job(folder), random.Random(seed)
+    done_before: dict[str, int] = {}  # by session, what was done before it
     for _ in range(times):
+        done = job.done()
         process = job.start("--display", "none")
         time.sleep(chance.uniform(0.5, 6.0))
         children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
@@ -170,8 +200,14 @@ def disturbed(folder: Path, times: int, seed: int) -> Job:
                 os.kill(int(child), signal.SIGKILL)
         process.wait()
         process.communicate()
-    done = job.run()
-    assert done.returncode == 0, done.stderr
+        done_before |= dict.fromkeys(job.sessions().keys() - done_before.keys(), done)
+    last = job.run()
+    assert last.returncode == 0, last.stderr
+    # What had left its result is nobody's work again; a worker that outlived its parent may have done one more.
+    total = job.units()["total"]
+    assert total == job.done()
+    assert all(job.sessions()[name] <= total - done for name, done in done_before.items())
+    assert job.units()["done_before"] + job.units().get("ok", 0) == total
     return job
 
 
@@ -195,7 +231,8 @@ def test_an_interrupt_leaves_a_run_that_goes_on(undisturbed, tmp_path):
     assert "the same command goes on" in out
     done = job.folder / "run/run.json"
     assert json.loads(done.read_text())["status"] == "cancelled"
-    receipts = job.receipts()
+    receipts, before = job.receipts(), job.done()
     assert job.run().returncode == 0
+    assert job.units() == {"total": job.done(), "done_before": before, "ok": job.done() - before}
     assert receipts.items() <= job.receipts().items()  # nothing that was done is done again
     assert job.results() == undisturbed.results()
