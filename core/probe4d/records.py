@@ -48,7 +48,7 @@ class Record:
         return primary["name"], primary["value"]
 
     def samples(self) -> Iterator[dict[str, Any]]:
-        """Yield a mapping per sample: `id`, `values` and, where they add up, the `columns` of its metric.
+        """Yield a mapping per sample: `id` and `values`.
 
         Raises:
             DataError: the file is missing or is not the one that the record speaks of.

@@ -25,6 +25,7 @@ def context_of(sweep: Sweep, registry: Registry) -> dict[str, Any]:
         "backbone": {
             "name": sweep.backbone.entry.name,
             "label": sweep.backbone.ref.label,
+            "options": dict(sweep.backbone.ref.options),
             "params": spec.params,
             "modality": spec.modality,
             "licence": spec.licence,
