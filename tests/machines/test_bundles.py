@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -262,6 +263,37 @@ def test_a_record_may_not_choose_how_files_are_read(bundle, tmp_path):
         list(check_cells(opened(file, tmp_path / "in")))
 
 
+PLAIN = ("predictions", "targets", "targets_sha256", "values", "ci95", "counts")
+NESTED = ("files", "score_options", "members", "selected", "primary", "samples", "task", "seeds")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [*((name, None) for name in PLAIN + NESTED), *((name, 3) for name in NESTED)]
+)
+def test_a_record_that_is_not_whole_is_refused(bundle, tmp_path, name, value):
+    def spoil(record: dict[str, Any]) -> None:
+        record[name] = value
+        if value is None:
+            del record[name]
+
+    file = rewritten(bundle, tmp_path / "b.zip", edit_record(spoil))
+    with pytest.raises(DataError, match=r"record\.json: expected a whole record, got one without"):
+        list(check_cells(opened(file, tmp_path / "in")))
+
+
+@pytest.mark.parametrize("content", [b"not json\n", b"\xff\n"])
+def test_samples_that_are_no_json_are_refused(bundle, tmp_path, content):
+    def spoil(members: dict[str, bytes]) -> None:
+        (name,) = [name for name in members if name.endswith("samples.jsonl")]
+        members[name] = content
+        record = json.loads(members[record_of(members)])
+        record["files"]["samples.jsonl"] = hashlib.sha256(content).hexdigest()
+        members[record_of(members)] = json.dumps(record).encode()
+
+    with pytest.raises(DataError, match=r"samples\.jsonl: expected an object of JSON in each line"):
+        list(check_cells(opened(rewritten(bundle, tmp_path / "b.zip", spoil), tmp_path / "in")))
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x04pickle", b"{}", b"\0" * 4096])
 def test_what_is_no_archive_is_refused(tmp_path, content):
     file = tmp_path / "b.zip"
@@ -271,14 +303,22 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
 
 
 def test_a_run_whose_files_were_changed_is_not_bundled(toys, undisturbed, tmp_path):
-    import shutil
-
     shutil.copytree(undisturbed.folder / "run", tmp_path / "run")
     (file,) = (tmp_path / "run/cells").glob("*/samples.jsonl")
     file.write_text(file.read_text() + "\n")
     with pytest.raises(DataError, match=r"samples.jsonl: expected the file of digest"):
         write_bundle(RunFolder(tmp_path / "run"), tmp_path / "b.zip")
     assert not (tmp_path / "b.zip").exists()
+
+
+def test_a_run_whose_record_is_not_whole_is_not_bundled(undisturbed, tmp_path):
+    shutil.copytree(undisturbed.folder / "run", tmp_path / "run")
+    (file,) = (tmp_path / "run/cells").glob("*/record.json")
+    record = json.loads(file.read_text())
+    del record["targets_sha256"]
+    file.write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"record\.json: expected a whole record, got one without 'targets_sha256'"):
+        write_bundle(RunFolder(tmp_path / "run"), tmp_path / "b.zip")
 
 
 def test_a_run_without_records_is_not_bundled(undisturbed, tmp_path):

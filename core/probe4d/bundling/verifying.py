@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import frozen
 
 from probe4d.atomic import sha256_of
 from probe4d.bundling.contents import aggregate_values
 from probe4d.bundling.reading import OpenedBundle
-from probe4d.errors import DataError
+from probe4d.errors import DataError, Probe4dError
 from probe4d.records import Record, RunFolder
 from probe4d.registry import find
 
@@ -77,7 +77,12 @@ def check_aggregates_again(bundle: OpenedBundle) -> Iterator[CheckedCell]:
             wanted = [{"name": one["name"], **one["options"]} for one in stated]
         except (KeyError, TypeError) as error:
             raise DataError(f"bundle.json: aggregates: expected name and options of each, got {stated!r}.") from error
-        again = aggregate_values(RunFolder(bundle.folder).records(), wanted)
+        try:
+            again = aggregate_values(RunFolder(bundle.folder).records(), wanted)
+        except Probe4dError:
+            raise
+        except (LookupError, TypeError, AttributeError) as error:
+            raise DataError(f"cells: expected whole records to aggregate, got one without {error}.") from error
         yield _compared("aggregates", {"aggregates": stated}, {"aggregates": again})
 
 
@@ -91,11 +96,14 @@ def _check(bundle: OpenedBundle, record: Record, targets: Path | None) -> Checke
         samples = _of_bundle(bundle, f"{folder}/samples.jsonl", content["files"]["samples.jsonl"])
         asked = _options(content, folder)
         truth = _targets(bundle, content, targets)
-    except (KeyError, TypeError, AttributeError) as error:
+        stated, way = _stated(content, samples), _way(content)
+    except Probe4dError:
+        raise
+    except (LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{folder}/record.json: expected a whole record, got one without {error}.") from error
     if truth is None:
         return CheckedCell(cell=record.cell.id, problem="its targets are not in the bundle; give them by --targets")
-    return _compared(record.cell.id, _stated(content, samples), _again(content, predictions, truth, asked))
+    return _compared(record.cell.id, stated, _again(way, predictions, truth, asked))
 
 
 def _of_bundle(bundle: OpenedBundle, name: str, digest: str | None) -> Path:
@@ -136,18 +144,39 @@ def _stated(content: Mapping[str, Any], samples: Path) -> dict[str, Any]:
         "primary": {name: content["primary"][name] for name in ("value", "ci95")},
         "evaluated": content["samples"]["evaluated"],
         "selected": chosen[0]["values"] if chosen else None,
-        "samples": [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()],
+        "samples": [_parsed(line, samples.name) for line in samples.read_bytes().splitlines()],
     }
 
 
-def _again(content: Mapping[str, Any], predictions: Path, targets: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+def _parsed(line: bytes, where: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: expected an object of JSON in each line, got {line[:40]!r}.") from error
+
+
+class _Way(NamedTuple):
+    """How the numbers of a record were made: kind, metrics, seed of the intervals, and which number is the primary."""
+
+    kind: str
+    metrics: tuple[str, ...]
+    seed: int
+    primary: str
+
+
+def _way(content: Mapping[str, Any]) -> _Way:
+    task, seed = content["task"], content["seeds"]["bootstrap"]
+    metrics, primary = tuple(task["metrics"]), content["primary"]["name"]
+    if type(seed) is not int or not all(isinstance(name, str) for name in (task["kind"], primary, *metrics)):
+        raise TypeError("names of its task and a seed")
+    return _Way(find("kinds", task["kind"]).name, metrics, seed, primary)
+
+
+def _again(way: _Way, predictions: Path, targets: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     from probe4d.scoring import score
 
-    task = content["task"]
-    kind = find("kinds", task["kind"]).name
-    seed = content["seeds"]["bootstrap"]
-    found = score(kind, str(predictions), str(targets), metrics=tuple(task["metrics"]), seed=seed, **options)
-    name = content["primary"]["name"]
+    found = score(way.kind, str(predictions), str(targets), metrics=way.metrics, seed=way.seed, **options)
+    name = way.primary
     ends = found.ci95.get(name)
     return {
         "values": dict(found.values),

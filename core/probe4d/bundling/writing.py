@@ -97,12 +97,15 @@ def _check_records(run: RunFolder, chosen: Selected) -> None:
     Raises:
         DataError: naming the file.
     """
-    stated = {
-        record.folder / name: digest for record in chosen.records for name, digest in record.content["files"].items()
-    }
+    stated: dict[Path, str] = {}
     for record in chosen.records:
-        if (name := record.content["targets"]) in chosen.files:
-            stated[run.path / name] = record.content["targets_sha256"]
+        try:
+            stated |= {record.folder / name: digest for name, digest in record.content["files"].items()}
+            if (name := record.content["targets"]) in chosen.files:
+                stated[run.path / name] = record.content["targets_sha256"]
+        except (KeyError, TypeError, AttributeError) as error:
+            where = record.folder / "record.json"
+            raise DataError(f"{where}: expected a whole record, got one without {error}. Run it again.") from error
     for file, digest in stated.items():
         if not file.is_file() or sha256_of(file) != digest:
             raise DataError(f"{file}: expected the file of digest {digest[:12]}…, got another or none. Run it again.")
