@@ -13,7 +13,7 @@ from probe4d.errors import NothingSelectedError, UsageError
 from probe4d.records import Record, RunFolder
 from probe4d.registry import find
 
-__all__ = ["Column", "Comparison", "ResultsTable", "compare_runs", "results_table"]
+__all__ = ["Column", "Comparison", "ResultsTable", "compare_runs", "records_of", "results_table"]
 
 
 @frozen(order=True)
@@ -130,6 +130,18 @@ class Comparison:
         }
 
 
+def records_of(run: RunFolder) -> list[Record]:
+    """Return the records of a run that is to be shown.
+
+    Raises:
+        NothingSelectedError: it has none, or there is no such folder; names it.
+    """
+    found = run.records()
+    if not found:
+        raise NothingSelectedError(f"{run.path}: expected a run with records, got none. `probe4d run` makes them.")
+    return found
+
+
 def compare_runs(
     first: RunFolder,
     second: RunFolder,
@@ -144,10 +156,10 @@ def compare_runs(
         pair: compare this backbone of the first run with that one of the second; by default equal labels.
 
     Raises:
-        NothingSelectedError: the runs have no cell in common.
+        NothingSelectedError: a run has no records, or the runs have no cell in common.
         DataError: their predictions or targets are damaged, or of other samples.
     """
-    left, right = results_table(first.records()), results_table(second.records())
+    left, right = (results_table(records_of(run)) for run in (first, second))
     pairs = [pair] if pair else [(label, label) for label in left.backbones if label in right.backbones]
     found = [
         _compare(column, (left.records[a, column], right.records[b, column]), resamples, seed)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
 from probe4d.cells import Cell
+from probe4d.cli import root
 from probe4d.errors import DataError, NothingSelectedError, UsageError
 from probe4d.records import RunFolder
-from probe4d.results import results_table
+from probe4d.results import compare_runs, results_table
 from probe4d.tables import results_text
 
 
@@ -46,6 +48,17 @@ def test_a_backbone_that_lacks_a_cell_has_no_aggregate(tmp_path):
     results = results_table(run_of(tmp_path, values).records())
     assert set(results.aggregate("mean_rank")) == {"a"}
     assert results_text(results, ["mean_rank"]).splitlines()[2].split() == ["b", "0.200", "-", "-"]
+
+
+def test_a_run_that_is_not_there_is_named_and_not_left_out(tmp_path):
+    run = run_of(tmp_path / "run", VALUES)
+    missing = RunFolder(tmp_path / "rum")
+    for one, other in ((run, missing), (missing, run)):
+        with pytest.raises(NothingSelectedError, match="rum: expected a run with records"):
+            compare_runs(one, other)
+        done = CliRunner().invoke(root, ["leaderboard", str(one.path), str(other.path)])
+        assert isinstance(done.exception, NothingSelectedError)
+        assert f"{missing.path}: expected a run with records, got none" in str(done.exception)
 
 
 def test_no_records_and_the_same_cell_twice_are_errors(tmp_path):

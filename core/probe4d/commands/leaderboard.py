@@ -24,10 +24,10 @@ def command(runs: tuple[Path, ...], aggregates: tuple[str, ...], as_json: bool) 
     """Show the results of RUNS in one table, the best of each task marked."""
     from probe4d.aggregating import Aggregation
     from probe4d.records import RunFolder
-    from probe4d.results import results_table
+    from probe4d.results import records_of, results_table
     from probe4d.tables import results_text
 
-    results = results_table(record for run in runs for record in RunFolder(run).records())
+    results = results_table(record for run in runs for record in records_of(RunFolder(run)))
     named = tuple(map(Aggregation.from_text, aggregates)) or _of_suites(runs)
     if not as_json:
         click.echo(results_text(results, named))
