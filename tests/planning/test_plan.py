@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from probe4d import suites
 from probe4d.commands.plan import _text, weights_licences
 from probe4d.errors import NothingSelectedError, Probe4dError, UsageError
+from probe4d.planning import sets
 from probe4d.running import check_plan
 from toy_plans import PIXELS_ON_LABELS, planned, playroom_suite
 
@@ -138,6 +139,20 @@ def test_examples_and_the_licence_of_weights_are_shown_before_anything_runs(tmp_
     said = f"training under probe4d/frozen-quick: {len(plan.sweeps)} sweeps of 2,000 examples"
     assert [line for line in lines if line.startswith(said)]
     assert weights_licences(plan) == ["licence of vjepa-l: CC-BY-NC-4.0"]
+
+
+@pytest.mark.parametrize("library", ["pillow", "av", "numpy", "opencv-python-headless"])
+def test_another_version_of_what_decodes_or_computes_is_another_set(tmp_path, monkeypatch, library):
+    real = sets.versions_of
+
+    def digests(version):
+        with monkeypatch.context() as patch:
+            told = {library: version}
+            patch.setattr(sets, "versions_of", lambda names: real(names) | (told if library in names else {}))
+            plan = plan_of(tmp_path)
+        return {stored.digest for stored in plan.sets if stored.backbone is not None or library in sets.DECODERS}
+
+    assert digests("1").isdisjoint(digests("2"))
 
 
 def test_a_stream_stores_no_features_and_is_estimated(tmp_path):

@@ -23,8 +23,9 @@ from probe4d.weights_cache import weights_digest
 
 __all__ = ["LIBRARIES", "StoredSet", "feature_set", "target_set", "versions_of"]
 
-# What the bits of features depend on besides our own code.
-LIBRARIES = ("jax", "jaxlib", "torch", "numpy", "av")
+# What the bits of clips and targets depend on besides our own code, and those of features; what is absent is left out.
+DECODERS = ("numpy", "av", "pillow")
+LIBRARIES = ("jax", "jaxlib", "torch", *DECODERS, "opencv-python-headless", "opencv-python")
 
 TARGET_SHAPES = "probe4d_runners.targets:target_shapes"
 
@@ -103,7 +104,7 @@ def target_set(clips: Clips, kinds: Sequence[str], settings: Mapping[str, Any]) 
         layers=(),
         dtype="float32",
         targets={"kinds": sorted(kinds), "settings": dict(settings)},
-        platform=platform_class(versions_of(("numpy", "av"))),
+        platform=platform_class(versions_of(DECODERS)),
         **_clip_fields(clips),
     )
     return StoredSet(
