@@ -55,6 +55,7 @@ class _Training:
         betas, epsilon: AdamW's. Source: DECIDE the usual 0.9, 0.999, 1e-8; the paper is silent.
         warmup_steps: linear from 0; then cosine to `end_learning_rate`. Source: paper A.2.
         clip_norm: of the gradient; 0 does not clip. Source: DECIDE none.
+        decays: what AdamW's weight decay pulls at: `kernels`, or `all` parameters. Source: DECIDE kernels.
         select_on: which split chooses the member that stands for the cell. `evaluate` is the split that is
             reported, as in the paper; `holdout` a part of the training split that is not trained on.
         holdout: that part, as a fraction of the training samples.
@@ -77,6 +78,7 @@ class _Training:
     warmup_steps: int = _count(1_000, least=0)
     end_learning_rate: float = _rate(1e-7)
     clip_norm: float = _rate(0.0)
+    decays: str = field(default="kernels", validator=in_(("kernels", "all")))
     select_on: str = field(default="evaluate", validator=in_(("evaluate", "holdout")))
     holdout: float = field(default=0.1, converter=float, validator=and_(gt(0.0), lt(1.0)))
     layers: tuple[Layer, ...] = field(default=(0.95,), converter=tuple, validator=min_len(1))
@@ -113,7 +115,7 @@ class FrozenProtocol(_Training):
 
     Attributes:
         learning_rates: the whole sweep is trained in one pass. Source: paper A.2: 1e-4, 3e-4, 1e-3.
-        weight_decay: AdamW's, on kernels only (DECIDE). Source: paper A.2.
+        weight_decay: AdamW's. Source: paper A.2.
         views: augmented views cached of each training clip; 0 caches nothing and streams: clips are cut,
             augmented and encoded once per step for the whole sweep, each epoch in a new view.
             Source: DECIDE 1; the paper augments online and is silent on caching.

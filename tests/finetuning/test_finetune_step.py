@@ -88,6 +88,13 @@ def test_weight_decay_pulls_at_matrices_alone(readout, batch, one):
     assert np.array_equal(after["backbone"]["bias"], without["backbone"]["bias"])
 
 
+def test_weight_decay_pulls_at_all_parameters_where_asked(readout, batch, one):
+    _, without, _ = one
+    before, after, _ = moved(readout, batch, decay=0.5, decays="all")
+    expected = without["readout"]["norm"]["scale"] - 5e-3 * 0.5 * before["readout"]["norm"]["scale"]
+    np.testing.assert_allclose(after["readout"]["norm"]["scale"], expected, atol=1e-6)
+
+
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(readout, batch):
     step, state = step_of(readout, batch)
     parts, _ = step_of(readout, batch, attrs.evolve(PROTOCOL, accumulate=2))
@@ -109,6 +116,7 @@ def test_a_batch_that_does_not_divide_is_refused(readout, batch):
         ({"batch_size": 4, "accumulate": 3}, "divide batch_size"),
         ({"mesh": {"fdsp": 2}}, "data, fsdp, tensor"),
         ({"views": 1}, "views"),
+        ({"decays": "biases"}, "decays"),
         ({"dtype": "float16"}, "dtype"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import attrs
 import numpy as np
 import pytest
 
@@ -49,6 +50,18 @@ def test_training_twice_gives_the_same_bits(readout):
     first, second = (train_sweep(readout, protocol(1e-2, steps=4), batches(1)) for _ in range(2))
     for one, other in zip(jax.tree.leaves(first.params), jax.tree.leaves(second.params), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_weight_decay_pulls_at_kernels_or_at_all_parameters_as_asked(readout):
+    trained = {
+        decays: train_sweep(
+            readout, attrs.evolve(protocol(1e-2, steps=2), warmup_steps=0, weight_decay=0.5, decays=decays), batches(1)
+        ).params
+        for decays in ("kernels", "all")
+    }
+    kernels, everything = (np.asarray(trained[decays]["norm"]["scale"]) for decays in ("kernels", "all"))
+    rate = float(learning_rate(0, 1e-2, steps=2, warmup=0, end=1e-7))  # the second step's is next to nothing
+    np.testing.assert_allclose(kernels - everything, 0.5 * rate, rtol=1e-2)  # scales start at 1
 
 
 def test_a_rate_that_is_too_high_is_told_by_its_loss_alone(readout):

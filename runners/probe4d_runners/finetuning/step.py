@@ -186,6 +186,8 @@ class FinetuneStep:
         matrices = jax.tree.map(lambda names: sum(name != "layers" for name in names) >= 2, axes, is_leaf=_is_axes)
         said = {"backbone": _kernels(self.backbone, self.layer), "readout": _kernels(self.readout, self.layer)}
         decayed = {name: matrices[name] if said[name] is None else said[name] for name in said}
+        if self.protocol.decays == "all":
+            decayed = jax.tree.map(lambda _: True, decayed)
         return _Trees(specs=specs, decayed=decayed)
 
     def _shardings(self) -> Any:

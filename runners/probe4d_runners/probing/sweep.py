@@ -103,7 +103,7 @@ def start_sweep(readout: Readout, protocol: FrozenProtocol, features: Array, tar
         betas=protocol.betas,
         epsilon=protocol.epsilon,
         weight_decay=protocol.weight_decay,
-        decayed=_kernels(readout, one),
+        decayed=_decayed(readout, one, protocol.decays),
         clip_norm=protocol.clip_norm,
     )
     members = (features.shape[0], len(rates))
@@ -135,8 +135,10 @@ def _make_step(readout: Readout, optimizer: Any, protocol: FrozenProtocol, rates
     return jax.jit(step, donate_argnums=(0, 1))
 
 
-def _kernels(readout: Readout, params: Any) -> Any:
-    """Return which parameters are decayed: what the readout says, else every matrix."""
+def _decayed(readout: Readout, params: Any, decays: str) -> Any:
+    """Return which parameters are decayed: all, or the kernels: what the readout says, else every matrix."""
+    if decays == "all":
+        return jax.tree.map(lambda _: True, params)
     if hasattr(readout, "kernels"):
         return readout.kernels()
     return jax.tree.map(lambda x: x.ndim >= 2, params)
