@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 from typing import Any
 
 __all__ = ["SeekableBytes"]
@@ -14,9 +15,9 @@ class SeekableBytes(io.RawIOBase):
     def __init__(self, length: int) -> None:
         self._length, self._at = length, 0
 
+    @abstractmethod
     def bytes_at(self, position: int, most: int) -> bytes:
         """Return from 1 to `most` bytes from a position within the file, or none where what it reads was cut off."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         """Return that it can be read."""

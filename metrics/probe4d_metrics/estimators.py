@@ -9,6 +9,7 @@ value of the whole set, and the value under resampling. Sums over samples are ad
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -57,12 +58,12 @@ def _divide(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else math.nan
 
 
-class _Quotient:
+class _Quotient(ABC):
     """A sum over samples divided by another one."""
 
+    @abstractmethod
     def summands(self, columns: Columns) -> tuple[Array, Array]:
         """Return what is summed over samples, above and below the line: `(n,)` each."""
-        raise NotImplementedError
 
     def of_set(self, columns: Columns) -> float:
         """Return the quotient; NaN where the denominator is 0."""

@@ -21,7 +21,7 @@ from probe4d.store import SetDescription, describe_set
 from probe4d.store.address import NO_BACKBONE, FeatureAddress, platform_class, sample_ids_digest
 from probe4d.weights_cache import weights_digest
 
-__all__ = ["LIBRARIES", "StoredSet", "feature_set", "target_set", "versions_of"]
+__all__ = ["DECODERS", "LIBRARIES", "StoredSet", "feature_set", "target_set", "versions_of"]
 
 # What the bits of clips and targets depend on besides our own code, and those of features; what is absent is left out.
 DECODERS = ("numpy", "av", "pillow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeAlias
 
@@ -17,7 +18,7 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 BANDS = 4  # of a patch's place: from half a turn over the frame to four
 
 
-class Floor:
+class Floor(ABC):
     """A backbone that learns nothing: features of each patch of each frame, which are the same for each layer.
 
     Args:
@@ -50,9 +51,9 @@ class Floor:
                 f"{self.name}: expected a patch that divides into cells, got patch={self.patch}, cells={self.cells}."
             )
 
+    @abstractmethod
     def features(self, video: Array) -> Array:
         """Return `(b, t, h/patch · w/patch, c)` float32 of a video `(b, t, h, w, 3)` float32 in [0, 1]."""
-        raise NotImplementedError
 
     def encode(self, video: Array, layers: Sequence[float]) -> tuple[Array, ...]:
         """Return the features for each layer.
