@@ -6,6 +6,7 @@ import inspect
 import json
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from probe4d.registry import find, load_target
 from probe4d.store.batches import made_ahead
 from probe4d_runners.finetuning.step import as_video
 from probe4d_runners.finetuning.training import Finetuned, Model, finetune_member
+from probe4d_runners.jax.processes import barrier, is_lead
 from probe4d_runners.probe import task_readout
 from probe4d_runners.probing.data import split_holdout
 from probe4d_runners.probing.files import batch_samples, finite, write_with_digest
@@ -45,6 +47,8 @@ def finetune(
     unit: str,
 ) -> dict[str, Any]:
     """Train one member, write its predictions, and last `member.json`; goes on from its last checkpoint.
+
+    Several processes that have joined (`jax.distributed`) carry it out together; process 0 writes.
 
     Args:
         sets: `train` and `evaluate`, each `{stream: …}` as `planning.units` writes them.
@@ -70,20 +74,22 @@ def finetune(
     predicting = time.perf_counter()
     files = _predictions(trained, settings, training_targets(task["kind"]), clips, folder) if trained.sound else {}
     ended = time.perf_counter()
-    write_json(
-        folder / "member.json",
-        {
-            "unit": unit,
-            "member": _with_outcome(member, trained),
-            "files": files,
-            "losses": _curve(trained),
-            "left_out": {"train": dict(trained.left_out), "evaluate": clips.evaluate.left_out},
-            "clips": clips.counts(),
-            "timings": {"train": trained.seconds, "predict": ended - predicting, "whole": ended - started},
-            "environment": environment(),
-        },
-    )
-    shutil.rmtree(checkpoints.parent)
+    barrier(unit)  # nobody is at the checkpoints any more
+    if is_lead():
+        write_json(
+            folder / "member.json",
+            {
+                "unit": unit,
+                "member": _with_outcome(member, trained),
+                "files": files,
+                "losses": _curve(trained),
+                "left_out": {"train": dict(trained.left_out), "evaluate": clips.evaluate.left_out},
+                "clips": clips.counts(),
+                "timings": {"train": trained.seconds, "predict": ended - predicting, "whole": ended - started},
+                "environment": environment(),
+            },
+        )
+        shutil.rmtree(checkpoints.parent)
     return {
         "backbone": backbone,
         "member": member["name"],
@@ -216,10 +222,16 @@ class _Predictor:
 
     def write(self, clips: PixelStream, rows: Array, file: Path) -> dict[str, str]:
         """Write the predictions for these rows."""
-        return write_with_digest(file, self._predictions(clips, rows), self._made.file_meta("predictions"))
+        samples = self._predictions(clips, rows)
+        if is_lead():
+            return write_with_digest(file, samples, self._made.file_meta("predictions"))
+        deque(samples, maxlen=0)  # each process has its part in every batch
+        return {}
 
     def write_targets(self, clips: PixelStream, rows: Array, file: Path) -> dict[str, str]:
         """Write the targets of these rows."""
+        if not is_lead():
+            return {}
         batches = clips.ordered(rows, self._size)
         samples = (one for batch in batches for one in batch_samples(self._made, clips.ids(batch.rows), batch.targets))
         return write_with_digest(file, samples, self._made.file_meta("targets"))

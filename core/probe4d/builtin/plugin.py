@@ -18,6 +18,9 @@ from probe4d.builtin.suites_specs import SUITES
 from probe4d.builtin.tasks_4d import TASKS as TASKS_4D
 from probe4d.hookspecs import hookimpl
 
+# A group of one host joins with nobody, so any address will do.
+PROBE4D_CONFORMANCE = {"small": {"runners/hosts": {"options": {"join": "localhost:0,0/1", "workers": 2}}}}
+
 
 @hookimpl
 def probe4d_datasets() -> tuple[specs.DatasetSpec, ...]:

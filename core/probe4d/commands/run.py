@@ -12,7 +12,7 @@ from attrs import frozen
 from probe4d.commands import suite_options
 from probe4d.commands.plan import adopted_features, data_licences
 from probe4d.commands.set_options import runner_options
-from probe4d.errors import Probe4dError
+from probe4d.errors import Probe4dError, UsageError
 
 
 @frozen(kw_only=True)
@@ -24,6 +24,7 @@ class RunOptions:
     scheduler: str | None
     runner_settings: tuple[str, ...]
     part: str | None
+    distributed: str | None
     partial: bool
     dry_run: bool
     report: bool
@@ -38,6 +39,9 @@ class RunOptions:
 @click.option("--scheduler", metavar="ADDRESS", help="Address of a cluster that is there, for runners that take it.")
 @click.option("--runner-set", "runner_settings", multiple=True, metavar="NAME=VALUE", help="An option of the runner.")
 @click.option("--part", metavar="I/N", help="Carry out this fixed part of the plan only, as 1/4.")
+@click.option(
+    "--distributed", metavar="HOST:PORT,I/N", help="Finetune across N hosts; this is process I, HOST:PORT 0's."
+)
 @click.option("--partial", is_flag=True, help="Run what can run when something is missing.")
 @click.option("--dry-run", is_flag=True, help="Plan and check only.")
 @click.option("--report/--no-report", default=True, help="Write report.html, where the report plugin is installed.")
@@ -48,6 +52,7 @@ def command(**options: Any) -> None:
 
     The same command again goes on where it was stopped. Results go to --output-dir (runs/<suite>).
     With --part several machines share a plan, a store and a folder; a last run without it completes it.
+    With --distributed the same command on N hosts finetunes on the devices of all; process 0 does the rest.
     With --only extract an environment that has the backbone alone fills the store; the same command without it,
     where the backbone need not be installed, trains and scores on what is stored.
     Exit codes: 0 all done, 1 some units failed, 3 or 4 something is missing, 75 other parts have units to do,
@@ -59,6 +64,10 @@ def command(**options: Any) -> None:
 
     said = RunOptions(**{name: options.pop(name) for name in attrs.fields_dict(RunOptions)})
     part = None if said.part is None else Part.parse(said.part)
+    runner = _runner(said)
+    if said.distributed is not None and runner.member.index > 0 and not said.dry_run:
+        runner.follow()
+        return
     plan, text = suite_options.make(**options)
     check_plan(plan, partial=said.partial)
     for line in [*(data_licences(plan) if said.display != "none" else ()), *adopted_features(plan)]:
@@ -66,7 +75,7 @@ def command(**options: Any) -> None:
     if said.dry_run:
         click.echo(f"{len(share_of(plan, part))} of {len(plan.units)} units to do.", err=True)
         return
-    result = _carried_out(plan, text, part, said)
+    result = _carried_out(plan, text, part, runner, said.display)
     whole = result.status == "success" or (part is None and result.status == "failed")
     page = _report(plan.run.path) if said.report and result.records and whole and plan.only != "extract" else None
     if said.as_json:
@@ -77,15 +86,30 @@ def command(**options: Any) -> None:
     click.get_current_context().exit(result.exit_code)
 
 
-def _carried_out(plan: Any, text: str, part: Any, said: RunOptions) -> Any:
+def _runner(said: RunOptions) -> Any:
+    """Return what carries out the units; `--distributed` chooses it.
+
+    Raises:
+        UsageError: another one is asked for, or an option is wrong.
+    """
+    from probe4d.running import make_runner
+
+    options = runner_options(said.scheduler, said.runner_settings)
+    if said.distributed is None:
+        return make_runner(said.runner, said.workers, options)
+    if said.runner not in ("local", "hosts"):
+        raise UsageError(f"--distributed: expected no --runner beside it, got {said.runner}. Leave out one of them.")
+    return make_runner("hosts", said.workers, {**options, "join": said.distributed})
+
+
+def _carried_out(plan: Any, text: str, part: Any, runner: Any, display: str) -> Any:
     """Return what became of the plan, or of a part of it, showing how far it is."""
     from probe4d.progress import progress
-    from probe4d.running import make_runner, run_plan
+    from probe4d.running import run_plan
     from probe4d.shares import share_of
 
-    made = make_runner(said.runner, said.workers, runner_options(said.scheduler, said.runner_settings))
-    with progress(len(share_of(plan, part)), said.display) as shown:
-        return run_plan(plan, made, suite_text=text, part=part, on_start=shown.start, on_outcome=shown.end)
+    with progress(len(share_of(plan, part)), display) as shown:
+        return run_plan(plan, runner, suite_text=text, part=part, on_start=shown.start, on_outcome=shown.end)
 
 
 def _report(folder: Any) -> str | None:

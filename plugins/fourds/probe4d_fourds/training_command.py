@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -47,10 +46,11 @@ def command(
     _start_again_with_huge_pages()
     from probe4d_fourds.training import train
     from probe4d_fourds.training_config import load_config
+    from probe4d_runners.jax.processes import Member
 
     loaded = load_config(config, changes)
     if distributed is not None:
-        _join(distributed)
+        Member.parse(distributed).join()
     folder = output or Path(f"train-{loaded.name}")
     result = train(loaded, folder)
     if result.stopped is None:
@@ -71,20 +71,6 @@ def _dry_run(
 
     found = dry_run(load_config(config, changes), target, utilisation=utilisation, fast=fast)
     click.echo(json.dumps(found.record(), indent=2) if as_json else "\n".join(found.lines()))
-
-
-def _join(text: str) -> None:
-    """Join the processes of a run.
-
-    Raises:
-        UsageError: it is not HOST:PORT,I/N.
-    """
-    found = re.fullmatch(r"(?P<address>[^,]+:\d+),(?P<index>\d+)/(?P<count>\d+)", text)
-    if found is None or not int(found["index"]) < int(found["count"]):
-        raise UsageError(f"--distributed: expected HOST:PORT,I/N with I from 0 to N - 1, got {text!r}.")
-    import jax
-
-    jax.distributed.initialize(found["address"], int(found["count"]), int(found["index"]))
 
 
 def _start_again_with_huge_pages() -> None:

@@ -24,6 +24,7 @@ from probe4d.contracts import Array, Arrays, Layer, Readout, TrainableBackbone
 from probe4d.errors import UsageError
 from probe4d_runners.jax import mesh as meshes
 from probe4d_runners.jax.optimizer import apply_updates, learning_rate, make_optimizer
+from probe4d_runners.jax.processes import placed
 from probe4d_runners.jax.state import abstract, in_parts, state_shardings
 from probe4d_runners.protocols import FinetuneProtocol
 
@@ -87,11 +88,10 @@ class FinetuneStep:
             backbone: its parameters, of `first_params`.
             seed: of the readout.
         """
-        params = {"backbone": backbone, "readout": self._readout_init(seed)}
-        placed = jax.device_put(params, self.state_shardings["params"])
-        optimizer = jax.jit(self._optimizer(0.0).init, out_shardings=self.state_shardings["optimizer"])(placed)
-        number = jax.device_put(jnp.zeros((), jnp.int32), self.state_shardings["step"])
-        return {"step": number, "params": placed, "optimizer": optimizer}
+        params = placed({"backbone": backbone, "readout": self._readout_init(seed)}, self.state_shardings["params"])
+        optimizer = jax.jit(self._optimizer(0.0).init, out_shardings=self.state_shardings["optimizer"])(params)
+        number = placed(np.zeros((), np.int32), self.state_shardings["step"])
+        return {"step": number, "params": params, "optimizer": optimizer}
 
     def abstract_state(self) -> Any:
         """Return shapes, dtypes and shardings of the state; nothing is allocated."""
@@ -109,14 +109,22 @@ class FinetuneStep:
         return step
 
     def predictor(self) -> Callable[..., Mapping[str, Any]]:
-        """Return `(params, video, targets) -> predictions`, compiled; any number of clips."""
+        """Return `(params, video, targets) -> predictions`, compiled for batches of `eval_batch_size` clips.
+
+        They are split over the devices where their number divides, and every process gets all predictions.
+        """
 
         def predict(params: Any, video: Any, targets: Mapping[str, Any]) -> Mapping[str, Any]:
             features = self._features(params["backbone"], video)
             return self.readout.decode(self.readout.apply(params["readout"], features, targets), targets)
 
-        compiled: Callable[..., Mapping[str, Any]] = jax.jit(predict)
-        return compiled
+        same = NamedSharding(self.mesh, P())
+        divides = self.protocol.eval_batch_size % meshes.batch_shards(self.mesh) == 0
+        clips = self.batch_sharding if divides else same
+        compiled: Callable[..., Mapping[str, Any]] = jax.jit(
+            predict, in_shardings=(self.state_shardings["params"], clips, clips), out_shardings=same
+        )
+        return lambda params, video, targets: compiled(params, *placed((video, dict(targets)), clips))
 
     def step(self, state: State, video: Any, targets: Mapping[str, Any], peak: Any, decay: Any) -> tuple[State, Any]:
         """Return the state after one step, and the loss before it.

@@ -1,8 +1,13 @@
-"""The training of one member, from checkpoint to checkpoint. Killed and started again it ends in the same bits."""
+"""The training of one member, from checkpoint to checkpoint. Killed and started again it ends in the same bits.
+
+Where several processes train together, each draws and reads the whole batch, and its devices take their part: so which
+clips are broken, and what takes their place, needs no word between them.
+"""
 
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +17,12 @@ import numpy as np
 from attrs import define, field, frozen
 
 from probe4d.contracts import Array, Layer, Readout, TrainableBackbone
+from probe4d.errors import DataError
 from probe4d.store.batches import made_ahead
 from probe4d_runners.finetuning.step import FinetuneStep, as_video, first_params
 from probe4d_runners.jax.checkpoints import Checkpoints
 from probe4d_runners.jax.mesh import MeshShape, make_mesh
+from probe4d_runners.jax.processes import placed, same_everywhere
 from probe4d_runners.probing.pixels import PixelBatch, PixelStream, Place
 from probe4d_runners.protocols import FinetuneProtocol
 
@@ -129,6 +136,7 @@ class _Steps:
                 pending.append(loss)
                 saved = number % protocol.checkpoint_every == 0 and number < protocol.steps
                 if saved or number % LOOK == 0 or number == protocol.steps:
+                    self._check_agreement(place)
                     losses += [float(one) for one in pending]
                     pending = []
                     if not np.isfinite(losses).all():
@@ -151,8 +159,21 @@ class _Steps:
         if self._check is not None:
             self._check(batch.targets)
         video, targets = as_video(batch.videos), dict(batch.targets)
-        placed: tuple[Any, Any] = jax.device_put((video, targets), self.step.batch_sharding)
-        return placed
+        batch_on_devices: tuple[Any, Any] = placed((video, targets), self.step.batch_sharding)
+        return batch_on_devices
+
+    def _check_agreement(self, place: Place) -> None:
+        """Refuse to go on where processes have drawn other clips: each reads the whole batch, and may fail to.
+
+        Raises:
+            DataError: they have.
+        """
+        if not same_everywhere(zlib.crc32(repr(place).encode())):
+            raise DataError(
+                f"process {jax.process_index()} of {jax.process_count()}: expected to leave out the clips that the "
+                f"others leave out, got {dict(place.left_out) or 'none'}. Look at the data of each host; the same "
+                "command goes on from the last checkpoint."
+            )
 
     def _save(self, number: int, state: Any, place: Place, losses: list[float]) -> None:
         extra = {"drawn": place.drawn, "left_out": [list(item) for item in place.left_out], "losses": losses}
