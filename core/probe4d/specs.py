@@ -230,6 +230,11 @@ class ClipSampling:
     short_side: int = field(default=0, validator=whole)
     augment: tuple[str, ...] = strings()
 
+    @property
+    def drawn(self) -> bool:
+        """Whether a clip depends on a seed: views of one that does not are all the same."""
+        return self.start == "random" or bool(self.augment)
+
 
 @frozen(kw_only=True)
 class TaskSpec(Spec):

@@ -110,7 +110,8 @@ def test_every_epoch_sees_new_views_of_the_clips(tmp_path, monkeypatch):
     monkeypatch.setattr(
         ClipSource, "clip", lambda self, name, view: seen.append((name, view)) or clip(self, name, view)
     )
-    run = Run(tmp_path, suite(views=0, steps=7, seed=5))
+    drawn = suite(views=0, steps=7, seed=5)
+    run = Run(tmp_path, attrs.evolve(drawn, clip={**drawn.clip, "start": "random"}))
     probe = next(unit for unit in run.plan.units if unit.id.startswith("probe"))
     load_target(probe.target)(**probe.arguments)
     train = [item for item in seen if item[1] >= 5]

@@ -12,6 +12,7 @@ from probe4d import suites
 from probe4d.commands.plan import _text, weights_licences
 from probe4d.errors import NothingSelectedError, Probe4dError, UsageError
 from probe4d.planning import sets
+from probe4d.planning.units import PROBE
 from probe4d.running import check_plan
 from toy_plans import PIXELS_ON_LABELS, planned, playroom_suite
 
@@ -73,6 +74,15 @@ def test_tasks_share_features_and_backbones_share_targets(tmp_path):
     targets = [one for one in plan.sets if one.backbone is None]
     assert len(features) == 4  # two backbones x two splits, whatever the number of tasks
     assert len(targets) == 4  # two kinds x two splits, whatever the number of backbones
+
+
+@pytest.mark.parametrize(("start", "shared"), [("first", 2), ("random", 1)])
+def test_another_seed_uses_the_same_features_where_clips_are_cut_without_chance(tmp_path, start, shared):
+    text = TEXT.replace("[clip]", f'[clip]\nstart = "{start}"')
+    first, other = (plan_of(tmp_path, f"{text}\n[overrides.frozen-quick]\nseed = {seed}") for seed in (0, 1))
+    both = {one.digest for one in first.sets if one.backbone} & {one.digest for one in other.sets if one.backbone}
+    assert len(both) == shared  # those of `val` are cut the same for every seed
+    assert {unit.id for unit in first.units if unit.target == PROBE}.isdisjoint(unit.id for unit in other.units)
 
 
 def test_unit_ids_are_the_work_they_name(tmp_path):

@@ -125,7 +125,8 @@ class Sweeper:
         if key not in self._clips:
             spec, settings = task.spec, protocol.settings
             # What is streamed begins with the view that a cache of one view holds.
-            train_views = tuple(range(settings.seed, settings.seed + max(settings.views, 1)))
+            first = settings.seed if spec.train_clip.drawn else 0
+            train_views = tuple(range(first, first + max(settings.views, 1)))
             self._clips[key] = (
                 self._clips_of(spec.train, spec.train_clip, train_views),
                 self._clips_of(spec.evaluate, spec.evaluate_clip, (0,)),
