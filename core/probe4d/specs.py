@@ -274,10 +274,15 @@ class ReadoutSpec(Spec):
 
     Attributes:
         sizes: options by which a protocol may size it, as `("width", "heads")`.
+        flops: `"package.module:function"` of what a plan's estimate of time is made from. It is called with the
+            readout's options, the backbone's `TokenGrid`, the `ClipSampling` and the number of queries of a clip, and
+            returns the floating-point operations of a forward pass on one clip. A light module: it is imported to
+            plan. Without it, the readout's time is not estimated.
     """
 
     kind: str = field(validator=text)
     sizes: tuple[str, ...] = strings()
+    flops: str = field(default="", validator=text)
 
 
 @frozen(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from probe4d import suites
 from probe4d.commands.plan import _text, weights_licences
 from probe4d.errors import NothingSelectedError, Probe4dError, UsageError
-from probe4d.planning import sets
+from probe4d.planning import costs, sets
 from probe4d.planning.units import PROBE
 from probe4d.running import check_plan
 from toy_plans import PIXELS_ON_LABELS, planned, playroom_suite
@@ -149,6 +150,31 @@ def test_examples_and_the_licence_of_weights_are_shown_before_anything_runs(tmp_
     said = f"training under probe4d/frozen-quick: {len(plan.sweeps)} sweeps of 2,000 examples"
     assert [line for line in lines if line.startswith(said)]
     assert weights_licences(plan) == ["licence of vjepa-l: CC-BY-NC-4.0"]
+
+
+def test_the_time_of_training_readouts_is_estimated_where_it_is_known_what_they_compute(tmp_path, monkeypatch):
+    def plan(steps):
+        return plan_of(tmp_path, f"{TEXT}[overrides.frozen-quick]\nsteps = {steps}\nbatch_size = 8\n")
+
+    def seconds(steps):
+        return {one["task"]: one["readout_seconds"] for one in plan(steps).to_json()["trainings"]}
+
+    short, long = seconds(100), seconds(1000)
+    assert short["probe4d/playroom-points"] > short["probe4d/playroom-labels"] > 0
+    for task, value in short.items():
+        assert long[task] == pytest.approx(10 * value, rel=0.05)  # what is evaluated is the same
+    assert any(line.startswith("training readouts: about") for line in _text(plan(100)).splitlines())
+    entry = costs.find("readouts", "readouts/labels")
+    silent = attrs.evolve(entry, spec=attrs.evolve(entry.spec, flops=""))
+    found = costs.find
+    monkeypatch.setattr(costs, "find", lambda sort, name: silent if name == "readouts/labels" else found(sort, name))
+    assert seconds(100)["probe4d/playroom-labels"] is None
+    assert "time of training readouts not known: probe4d/playroom-labels" in _text(plan(100))
+
+
+def test_the_matmul_rate_is_that_of_the_machine_whatever_else_it_does():
+    costs.measured_flops.cache_clear()
+    assert 1e9 < costs.measured_flops() < 1e14
 
 
 @pytest.mark.parametrize("library", ["pillow", "av", "numpy", "opencv-python-headless"])

@@ -57,9 +57,12 @@ def _text(plan: Any) -> str:
     lines.append(f"extraction: about {time_text(facts['seconds']['extract'])}, by this machine's matmul rate")
     if streamed := facts["seconds"]["stream"]:
         lines.append(f"streaming, nothing of it cached: about {time_text(streamed)} of encoding")
+    if trained := facts["seconds"]["readouts"]:
+        lines.append(f"training readouts: about {time_text(trained)}, by the same rate")
     if finetuned := facts["seconds"]["finetune"]:
         lines.append(f"finetuning: about {time_text(finetuned)}, by the same rate")
     lines += _examples(facts["trainings"])
+    lines += _unknown_times(facts["trainings"])
     lines += weights_licences(plan)
     lines += data_licences(plan)
     lines += adopted_features(plan)
@@ -70,12 +73,17 @@ def _text(plan: Any) -> str:
 
 def _examples(trainings: list[dict[str, Any]]) -> list[str]:
     """Return how many sweeps are trained under each protocol, and on how many clips, repeats counted."""
-    counts = Counter((one["protocol"], one["mode"], one["examples"]) for one in trainings)
+    counts = Counter((one["protocol"], one["examples"]) for one in trainings)
     return [
         f"training under {protocol}: {_sweeps(number)} of {examples:,} examples"
-        + ("" if mode == "finetune" else "; the time of training readouts is not estimated")
-        for (protocol, mode, examples), number in counts.items()
+        for (protocol, examples), number in counts.items()
     ]
+
+
+def _unknown_times(trainings: list[dict[str, Any]]) -> list[str]:
+    """Return a line that names the tasks whose readouts nobody says the cost of."""
+    tasks = {one["task"] for one in trainings if one["mode"] != "finetune" and one["readout_seconds"] is None}
+    return [f"time of training readouts not known: {', '.join(sorted(tasks))}"] if tasks else []
 
 
 def _sweeps(number: int) -> str:

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import functools
-import time
+import os
+import subprocess
+import sys
+from typing import Any
 
 from probe4d.planning.sets import StoredSet
-from probe4d.specs import BackboneSpec
+from probe4d.registry import find, load_target
+from probe4d.specs import BackboneSpec, TaskSpec, TokenGrid
 
-__all__ = ["encode_seconds", "extract_seconds", "finetune_seconds", "forward_flops", "measured_flops", "set_bytes"]
+__all__ = [
+    "encode_seconds",
+    "extract_seconds",
+    "finetune_seconds",
+    "forward_flops",
+    "measured_flops",
+    "readout_seconds",
+    "set_bytes",
+]
 
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 # Of the matmul rate that this machine shows, what a whole forward pass reached where we measured one.
 EFFICIENCY = 0.5
+READOUT_EFFICIENCY = 0.25  # the same of a training step of readouts
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ROUNDS = """
+import time
+import numpy as np
+
+size, best = 512, float("inf")
+left = np.ones((size, size), np.float32)
+started = time.perf_counter()
+while (now := time.perf_counter()) - started < 0.1:
+    left @ left
+    best = min(best, time.perf_counter() - now)
+print(2.0 * size**3 / best)
+"""
 
 
 def set_bytes(stored: StoredSet) -> int:
@@ -43,16 +69,33 @@ def finetune_seconds(spec: BackboneSpec, examples: int, evaluated: int, members:
     return members * encode_seconds(spec, 3 * examples + evaluated)
 
 
+def readout_seconds(task: TaskSpec, settings: Any, tokens: TokenGrid, evaluated: int, members: int) -> float | None:
+    """Return the estimated seconds of training a sweep's readouts on this machine; None where theirs is not known.
+
+    Args:
+        settings: of the protocol.
+        tokens: of the backbone.
+        evaluated: clips that every member predicts.
+    """
+    spec = find("readouts", task.readout).spec
+    if not spec.flops:
+        return None
+    sized = {name: value for name, value in settings.readout.items() if name in spec.sizes}
+    asked = settings.target_settings("train").get(task.kind, {})
+    queries = int(next((asked[name] for name in ("tracks", "boxes") if name in asked), 1))
+    forward = load_target(spec.flops, task.readout)({**task.readout_options, **sized}, tokens, task.train_clip, queries)
+    return float(members * (3 * settings.examples() + evaluated) * forward / (measured_flops() * READOUT_EFFICIENCY))
+
+
 @functools.cache
 def measured_flops() -> float:
-    """Return this machine's float32 matmul rate in operations per second, measured for a tenth of a second."""
-    import numpy as np
+    """Return this machine's float32 matmul rate in operations per second: one core's best round, times the cores.
 
-    size = 512
-    left = np.ones((size, size), np.float32)
-    left @ left
-    started, rounds = time.perf_counter(), 0
-    while time.perf_counter() - started < 0.1:
-        left @ left
-        rounds += 1
-    return 2.0 * size**3 * rounds / (time.perf_counter() - started)
+    Measured in a process of one thread: threads that wait for one another on a busy machine say nothing of it.
+    """
+    variables = dict.fromkeys(ONE_THREAD, "1")
+    done = subprocess.run(
+        [sys.executable, "-c", ROUNDS], env={**os.environ, **variables}, capture_output=True, text=True, check=True
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return float(done.stdout) * cores

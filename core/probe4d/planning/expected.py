@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from attrs import frozen
 
 from probe4d.contracts import Layer
-from probe4d.planning.costs import BYTES, encode_seconds, finetune_seconds
+from probe4d.planning.costs import BYTES, encode_seconds, finetune_seconds, readout_seconds
 from probe4d.planning.preflight import Problem
 from probe4d.planning.resolve import Backbone, Protocol, Task, layers_of
 from probe4d.registry import Registry
@@ -28,7 +28,7 @@ class Blocked(NamedTuple):
     Attributes:
         lacks: what is missing, in a few words each.
         bytes: of the features that it would cache, shared with other tasks where their clips are the same.
-        seconds: of encoding or finetuning on this machine; None where no size is published.
+        seconds: of encoding and training readouts, or of finetuning, on this machine; None where no size is published.
     """
 
     backbone: str
@@ -78,9 +78,7 @@ def blocked_cell(
     """Return what one of them lacks and what it would cost."""
     backbone, task, protocol = triple
     sets = [one for one in _sets(triple, suite, registry, limit) if one is not None]
-    seconds: float | None = sum(one.seconds for one in sets) if len(sets) == 2 else None
-    if protocol.settings.views == 0:
-        seconds = _training_seconds(triple, suite, registry, limit)
+    seconds = _training_seconds(triple, sets, suite, registry, limit)
     return Blocked(
         backbone=backbone.ref.label,
         task=task.name,
@@ -121,17 +119,26 @@ def _sets(triple: Triple, suite: Suite, registry: Registry, limit: int | None) -
     return one(spec.train, spec.train_clip, settings.views), one(spec.evaluate, spec.evaluate_clip, 1)
 
 
-def _training_seconds(triple: Triple, suite: Suite, registry: Registry, limit: int | None) -> float | None:
-    """Return the time of a protocol that caches nothing; None where the evaluation split's size is not known."""
+def _training_seconds(
+    triple: Triple, sets: Sequence[Expected], suite: Suite, registry: Registry, limit: int | None
+) -> float | None:
+    """Return the time of all that a sweep is, features included; None where no size is published.
+
+    Args:
+        sets: of features that it would cache.
+    """
     backbone, task, protocol = triple
     evaluated = _clips(task.spec.evaluate, task.spec.evaluate_clip, registry, limit)
-    if evaluated is None:
+    if evaluated is None or len(sets) == 1:
         return None
-    settings = protocol.settings
-    if protocol.spec.mode != "finetune":
-        return encode_seconds(backbone.spec, settings.examples() + evaluated[1])
-    members = settings.members(layers_of(suite, backbone, task, protocol))
-    return finetune_seconds(backbone.spec, settings.examples(), evaluated[1], len(members))
+    settings, layers = protocol.settings, layers_of(suite, backbone, task, protocol)
+    if protocol.spec.mode == "finetune":
+        return finetune_seconds(backbone.spec, settings.examples(), evaluated[1], len(settings.members(layers)))
+    members = len(settings.learning_rates) * len(layers)
+    readouts = readout_seconds(task.spec, settings, backbone.spec.tokens, evaluated[1], members) or 0.0
+    if sets:
+        return readouts + sum(one.seconds for one in sets)
+    return readouts + encode_seconds(backbone.spec, settings.examples() + evaluated[1])
 
 
 def _clips(ref: DataRef, sampling: ClipSampling, registry: Registry, limit: int | None) -> tuple[int, int] | None:

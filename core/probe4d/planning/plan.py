@@ -14,7 +14,14 @@ from attrs import field, frozen
 from probe4d.aggregating import check_aggregates
 from probe4d.contracts import Unit
 from probe4d.planning.adoption import Stored
-from probe4d.planning.costs import encode_seconds, extract_seconds, finetune_seconds, measured_flops, set_bytes
+from probe4d.planning.costs import (
+    encode_seconds,
+    extract_seconds,
+    finetune_seconds,
+    measured_flops,
+    readout_seconds,
+    set_bytes,
+)
 from probe4d.planning.expected import Blocked, Expected, blocked_cell, expected_sets
 from probe4d.planning.finding import Sweeper, chosen_problems, find_sweeps, names_of
 from probe4d.planning.preflight import Problem, problems_of
@@ -110,6 +117,7 @@ class Plan:
             "seconds": {
                 "extract": sum(extract_seconds(stored) for stored in self.sets),
                 "stream": sum(_stream_seconds(one) for one in self.sweeps if one.streamed and not one.finetuned),
+                "readouts": sum(_readout_seconds(one) or 0.0 for one in self.sweeps if not one.finetuned),
                 "finetune": sum(_finetune_seconds(sweep) for sweep in self.sweeps if sweep.finetuned),
             },
         }
@@ -128,6 +136,13 @@ def _finetune_seconds(sweep: Sweep) -> float:
     return finetune_seconds(sweep.backbone.spec, settings.examples(), evaluated, members)
 
 
+def _readout_seconds(sweep: Sweep) -> float | None:
+    """Return the estimated seconds of training all readouts of a sweep; None where nobody says what they compute."""
+    settings = sweep.protocol.settings
+    members, evaluated = len(settings.learning_rates) * len(sweep.layers), len(sweep.evaluate.clips.ids)
+    return readout_seconds(sweep.task.spec, settings, sweep.backbone.spec.tokens, evaluated, members)
+
+
 def _training_json(sweep: Sweep) -> dict[str, Any]:
     return {
         "backbone": sweep.backbone.ref.label,
@@ -136,6 +151,7 @@ def _training_json(sweep: Sweep) -> dict[str, Any]:
         "mode": sweep.protocol.spec.mode,
         "examples": sweep.protocol.settings.examples(),
         "evaluated": len(sweep.evaluate.clips.ids),
+        "readout_seconds": None if sweep.finetuned else _readout_seconds(sweep),
     }
 
 

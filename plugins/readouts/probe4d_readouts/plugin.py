@@ -21,6 +21,7 @@ READOUTS = (
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
         sizes=SIZES,
+        flops="probe4d_readouts.costs:labels",
     ),
     ReadoutSpec(
         name="pose",
@@ -30,6 +31,7 @@ READOUTS = (
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
         sizes=SIZES,
+        flops="probe4d_readouts.costs:pose",
     ),
     ReadoutSpec(
         name="points",
@@ -39,6 +41,7 @@ READOUTS = (
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
         sizes=SIZES,
+        flops="probe4d_readouts.costs:points",
     ),
     ReadoutSpec(
         name="depth",
@@ -48,6 +51,7 @@ READOUTS = (
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
         sizes=SIZES,
+        flops="probe4d_readouts.costs:depth",
     ),
     ReadoutSpec(
         name="boxes",
@@ -57,6 +61,7 @@ READOUTS = (
         requires=("jax>=0.6",),
         extra="probe4d[jax]",
         sizes=SIZES,
+        flops="probe4d_readouts.costs:boxes",
     ),
 )
 
