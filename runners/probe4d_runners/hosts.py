@@ -7,6 +7,7 @@ under way goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 import attrs
 
 from probe4d.contracts import Outcome, Unit
-from probe4d.errors import Probe4dError
+from probe4d.errors import Probe4dError, UsageError
 from probe4d.planning.units import FINETUNE
 from probe4d.registry import load_target
 from probe4d_runners.local import LocalRunner
@@ -47,7 +48,7 @@ class HostsRunner:
 
     def __init__(
         self,
-        join: str,
+        join: str | None = None,
         wait: int = 3600,
         workers: int | None = None,
         retries: int = 1,
@@ -55,6 +56,8 @@ class HostsRunner:
     ) -> None:
         from probe4d_runners.jax.processes import Member
 
+        if join is None:
+            raise UsageError("HostsRunner.join: expected HOST:PORT,I/N, got none. Say it by --distributed.")
         self.member = Member.parse(join)
         self.wait = at_least("HostsRunner.wait", 1, wait)
         self.alone = LocalRunner(workers=workers, retries=retries, timeout=timeout)
@@ -125,62 +128,68 @@ class _Hosts:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            others = self.runner.member.count > 1
-            if kind is None and others and not self._gone and self._gather() is None and self._worker is not None:
-                self._worker.send(Unit(id="dismiss", target=f"{__name__}:dismiss"))
-                self._worker.receive()
+            if kind is None and not self._gone and self.runner.member.count > 1:
+                with contextlib.suppress(Probe4dError):  # who is gone needs no word
+                    worker = self._gathered()
+                    worker.send(Unit(id="dismiss", target=f"{__name__}:dismiss"))
+                    worker.receive()
         finally:
             self._part()
 
     def carry_out(self, unit: Unit, on_start: Callable[[str], None]) -> Outcome:
         """Return what becomes of a unit that all carry out."""
-        started, attempts, error = time.monotonic(), 0, ""
+        started, attempts, reasons = time.monotonic(), 0, []
         on_start(unit.id)
         while attempts <= self.runner.alone.retries:
-            if (missing := self._gather()) is not None:
-                error = f"{error}\nthen {missing}" if error else missing
+            try:
+                worker = self._gathered()
+            except Probe4dError as missing:
+                reasons.append(str(missing))
                 break
             attempts += 1
-            found = self._tried(unit)
+            found = self._tried(worker, unit)
             if isinstance(found, Mapping):
                 return Outcome(unit=unit.id, attempts=attempts, seconds=time.monotonic() - started, **found)
-            error = f"{found} (tried {attempts} times)" if attempts > 1 else found
+            reasons.append(f"{found} (try {attempts})")
         return Outcome(
-            unit=unit.id, status="failed", error=error, attempts=attempts, seconds=time.monotonic() - started
+            unit=unit.id,
+            status="failed",
+            error="\n".join(reasons),
+            attempts=attempts,
+            seconds=time.monotonic() - started,
         )
 
-    def _tried(self, unit: Unit) -> Mapping[str, Any] | str:
+    def _tried(self, worker: WorkerProcess, unit: Unit) -> Mapping[str, Any] | str:
         """Return what is to be said of the unit, or why one of the processes was lost."""
-        worker, timeout = self._worker, self.runner.alone.timeout
-        assert worker is not None
-        worker.send(
-            Unit(
-                id=unit.id, target=f"{__name__}:lead", arguments={"target": unit.target, "given": dict(unit.arguments)}
-            )
-        )
+        given = {"target": unit.target, "given": dict(unit.arguments)}
+        worker.send(Unit(id=unit.id, target=f"{__name__}:lead", arguments=given))
+        timeout = self.runner.alone.timeout
         if timeout is not None and not worker.connection.poll(timeout):
             self._part()
             return f"it took longer than {timeout:g} s"
         answer = worker.receive()
-        if answer is None:
-            reason = worker.epitaph()
-            self._part()
-            return reason
-        if answer["status"] == "ok" and "parted" not in answer["value"]:
+        if answer is not None and answer["status"] == "ok" and "value" in answer["value"]:
             return {"status": "ok", "value": answer["value"]["value"]}
-        self._part()  # where the others are with it is not known
+        reason = "" if answer else worker.epitaph()
+        self._part()  # how far the others are with it is not known
+        if answer is None:
+            return reason
         return answer["value"]["parted"] if answer["status"] == "ok" else {"status": "failed", "error": answer["error"]}
 
-    def _gather(self) -> str | None:
-        """Join with the others if that is not so; return why it was in vain."""
+    def _gathered(self) -> WorkerProcess:
+        """Return the worker that has joined the others.
+
+        Raises:
+            Probe4dError: they are not all there; nor will they be waited for again.
+        """
         if self._worker is None and not self._gone:
-            worker = WorkerProcess(STDERR)
-            self._worker = worker
-            self._gone = _joined(worker, self.runner.member, self._wait) or ""
+            self._worker = WorkerProcess(STDERR)
+            self._gone = _joined(self._worker, self.runner.member, self._wait) or ""
             self._wait = AGAIN_SECONDS
-            if self._gone:
-                self._part()
-        return self._gone or None
+        if self._gone or self._worker is None:
+            self._part()
+            raise Probe4dError(self._gone)
+        return self._worker
 
     def _part(self) -> None:
         if self._worker is not None:

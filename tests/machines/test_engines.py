@@ -25,8 +25,6 @@ def same(toy, undisturbed):
     """Compare with the undisturbed run: nothing lost, double or left over."""
     assert toy.results() == undisturbed.results()
     assert toy.orphans() == []
-    verified = toy.probe4d("cache", "verify", "--store", toy.store)
-    assert verified.returncode == 0, verified.stdout
 
 
 @pytest.mark.parametrize(
@@ -124,7 +122,7 @@ def test_one_hostile_unit_on_dask_costs_itself_and_the_list_of_what_is_missing_i
 def test_a_killed_scheduler_ends_a_run_with_all_that_is_missing_and_another_completes_it(toys, undisturbed, tmp_path):
     toy = toys.Toy(tmp_path)
     with started(tmp_path, environment=toy.environment()) as cluster:
-        run = toy.start("--runner", "dask", "--scheduler", cluster.address, workers=None, TOY_SECONDS="0.3")
+        run = toy.start("--runner", "dask", "--scheduler", cluster.address, workers=None, TOY_SECONDS="0.1")
         while not list(tmp_path.glob("store/*/receipts/*.json")):
             assert run.poll() is None
             time.sleep(0.05)

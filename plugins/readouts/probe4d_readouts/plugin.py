@@ -12,57 +12,30 @@ PROBE4D_PLUGIN_API = 1
 # Options by which a protocol may size a readout, or make a short training of it useful.
 SIZES = ("width", "heads", "embedding_std", "output_start")
 
+
+def _readout(kind: str, target: str, summary: str) -> ReadoutSpec:
+    return ReadoutSpec(
+        name=kind,
+        kind=kind,
+        target=f"probe4d_readouts.{kind}:{target}",
+        summary=summary,
+        requires=("jax>=0.6",),
+        extra="probe4d[jax]",
+        sizes=SIZES,
+        flops=f"probe4d_readouts.costs:{kind}",
+    )
+
+
 READOUTS = (
-    ReadoutSpec(
-        name="labels",
-        kind="labels",
-        target="probe4d_readouts.labels:LabelsReadout",
-        summary="one learned query -> class logits; softmax cross-entropy",
-        requires=("jax>=0.6",),
-        extra="probe4d[jax]",
-        sizes=SIZES,
-        flops="probe4d_readouts.costs:labels",
+    _readout("labels", "LabelsReadout", "one learned query -> class logits; softmax cross-entropy"),
+    _readout("pose", "PoseReadout", "one learned query on the first and last frame -> [R|t]; L2"),
+    _readout(
+        "points",
+        "PointsReadout",
+        "a query point, one query per 2 frames -> x, y, visibility, certainty; Huber + BCE",
     ),
-    ReadoutSpec(
-        name="pose",
-        kind="pose",
-        target="probe4d_readouts.pose:PoseReadout",
-        summary="one learned query on the first and last frame -> [R|t]; L2",
-        requires=("jax>=0.6",),
-        extra="probe4d[jax]",
-        sizes=SIZES,
-        flops="probe4d_readouts.costs:pose",
-    ),
-    ReadoutSpec(
-        name="points",
-        kind="points",
-        target="probe4d_readouts.points:PointsReadout",
-        summary="a query point, one query per 2 frames -> x, y, visibility, certainty; Huber + BCE",
-        requires=("jax>=0.6",),
-        extra="probe4d[jax]",
-        sizes=SIZES,
-        flops="probe4d_readouts.costs:points",
-    ),
-    ReadoutSpec(
-        name="depth",
-        kind="depth",
-        target="probe4d_readouts.depth:DepthReadout",
-        summary="one query per 2x8x8 patch -> metres per pixel; masked L2",
-        requires=("jax>=0.6",),
-        extra="probe4d[jax]",
-        sizes=SIZES,
-        flops="probe4d_readouts.costs:depth",
-    ),
-    ReadoutSpec(
-        name="boxes",
-        kind="boxes",
-        target="probe4d_readouts.boxes:BoxesReadout",
-        summary="a first-frame box -> one box per frame; masked L2",
-        requires=("jax>=0.6",),
-        extra="probe4d[jax]",
-        sizes=SIZES,
-        flops="probe4d_readouts.costs:boxes",
-    ),
+    _readout("depth", "DepthReadout", "one query per 2x8x8 patch -> metres per pixel; masked L2"),
+    _readout("boxes", "BoxesReadout", "a first-frame box -> one box per frame; masked L2"),
 )
 
 
