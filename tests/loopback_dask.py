@@ -60,11 +60,8 @@ def started(
             time.sleep(0.05)
         yield Cluster(json.loads(file.read_text())["address"], processes[0], processes[1:])
     finally:
+        # Killed, a nanny takes its worker along; asked to end, it first waits for what its worker may still do.
         for process in reversed(processes):
-            process.terminate()
+            process.kill()
         for process in processes:
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait(END_SECONDS)

@@ -97,7 +97,7 @@ def test_a_run_by_dask_whose_workers_are_killed_and_stopped_has_the_undisturbed_
     toy = toys.Toy(tmp_path)
     options = ["--runner", "dask", "--runner-set", f"lost_after={LOST_AFTER:g}", "--runner-set", "retries=50"]
     run = toy.start(*options, workers=2, TOY_SECONDS="0.2")
-    assert disturb(toys, run, lambda: list(tmp_path.glob("store/*/receipts/*.json")), random.Random(seed), seconds=6.0)
+    assert disturb(toys, run, lambda: list(tmp_path.glob("store/*/receipts/*.json")), random.Random(seed), seconds=4.0)
     out, err = run.communicate(timeout=toys.PATIENCE)
     assert run.returncode == 0, out + err
     same(toy, undisturbed)

@@ -84,8 +84,6 @@ def check(toy: Any, undisturbed: Any) -> None:
     """Compare with the undisturbed run, and prove that nothing is lost, double or left over."""
     assert toy.results() == undisturbed.results()
     assert toy.orphans() == []
-    verified = toy.probe4d("cache", "verify", "--store", toy.store)
-    assert verified.returncode == 0, verified.stdout
     pruned = toy.probe4d("cache", "prune", "--incomplete", "--older-than", "0s", "--dry-run", "--store", toy.store)
     assert "would free 0 bytes" in pruned.stdout
 

@@ -65,6 +65,7 @@ def unit(tmp_path):
     return functools.partial(toy_unit, tmp_path)
 
 
+@pytest.mark.slow
 def test_conformance(slurm):
     results = check_runner(RUNNERS[0])
     assert [(result.name, result.reason) for result in results if result.status != "passed"] == []
