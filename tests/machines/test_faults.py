@@ -139,12 +139,13 @@ def test_a_part_whose_clock_is_wrong_makes_no_difference(toys, undisturbed, tmp_
 
 def test_a_stopped_worker_that_outlives_its_scheduler_comes_back_too_late_to_harm(toys, undisturbed, tmp_path):
     toy = toys.Toy(tmp_path)
-    run = toy.start(TOY_SECONDS="0.2")
+    run = toy.start(TOY_SECONDS="1")  # long enough for the worker to be at work still when it is stopped
     while not list(toy.folder.glob("store/*/receipts/*.json")):
         assert run.poll() is None
         time.sleep(0.02)
     (worker,) = toys.workers_of(run.pid)
     os.kill(worker, signal.SIGSTOP)
+    assert Path(f"/proc/{worker}/stat").read_text().split(")")[1].split()[0] in "TRSD", "it had ended"
     run.kill()
     run.wait()  # not `communicate`: the stopped worker holds the pipes open
     assert toy.run(workers=2)[0] == 0
