@@ -27,9 +27,8 @@ def same(toy, undisturbed):
     assert toy.orphans() == []
 
 
-@pytest.mark.parametrize(
-    "workers", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 5]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 5])
 def test_workers_of_dask_give_the_bits_of_one(toys, undisturbed, tmp_path, workers):
     toy = toys.Toy(tmp_path)
     code, out, err = toy.run("--runner", "dask", workers=workers)

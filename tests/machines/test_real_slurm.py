@@ -72,6 +72,7 @@ def test_conformance(slurm):
     assert len(results) == 10
 
 
+@pytest.mark.slow
 def test_a_job_that_a_more_urgent_one_preempts_goes_on_after_what_it_has_done(run, unit, slurm, tmp_path):
     def preempt():
         pids(tmp_path / "slow.1")

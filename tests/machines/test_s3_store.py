@@ -101,6 +101,7 @@ def test_sets_on_s3_are_listed_and_removed(toy, bucket):
     assert list(stored_sets(f"{bucket}/listed")) == []
 
 
+@pytest.mark.slow
 def test_a_run_of_parts_on_s3_gives_the_bits_of_a_local_run(toys, undisturbed, bucket, tmp_path):
     toy = toys.Toy(tmp_path, store=f"{bucket}/run")
     parts = [toy.start("--part", f"{number}/2") for number in (1, 2)]
