@@ -128,7 +128,7 @@ class _Hosts:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None and not self._gone and self.runner.member.count > 1:
+            if kind is None and self.runner.member.count > 1:
                 with contextlib.suppress(Probe4dError):  # who is gone needs no word
                     worker = self._gathered()
                     worker.send(Unit(id="dismiss", target=f"{__name__}:dismiss"))
@@ -168,13 +168,17 @@ class _Hosts:
             self._part()
             return f"it took longer than {timeout:g} s"
         answer = worker.receive()
-        if answer is not None and answer["status"] == "ok" and "value" in answer["value"]:
-            return {"status": "ok", "value": answer["value"]["value"]}
-        reason = "" if answer else worker.epitaph()
-        self._part()  # how far the others are with it is not known
+        found: Mapping[str, Any] | str
         if answer is None:
-            return reason
-        return answer["value"]["parted"] if answer["status"] == "ok" else {"status": "failed", "error": answer["error"]}
+            found = worker.epitaph()
+        elif answer["status"] == "failed":
+            found = {"status": "failed", "error": answer["error"]}
+        elif "value" in answer["value"]:
+            return {"status": "ok", "value": answer["value"]["value"]}
+        else:
+            found = answer["value"]["parted"]
+        self._part()  # how far the others are with it is not known
+        return found
 
     def _gathered(self) -> WorkerProcess:
         """Return the worker that has joined the others.

@@ -7,7 +7,6 @@ pipe of its own. So a unit may end its process, leak or hang: it costs itself, a
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +16,12 @@ from typing import Any
 from attrs import define, field
 
 from probe4d.contracts import Outcome, Unit
+from probe4d.cores import usable_cores
 from probe4d_runners.process import WorkerProcess
 from probe4d_runners.runner_options import at_least, seconds_or_none
 from probe4d_runners.unit_graph import UnitGraph
 
-__all__ = ["LocalRunner", "usable_cores"]
+__all__ = ["LocalRunner"]
 
 POLL_SECONDS = 1.0  # a worker's pipe may outlive it in a process that it left behind: look at it too
 
@@ -155,10 +155,3 @@ class _Run:
     def _outcome(self, busy: _Busy, **facts: Any) -> Outcome:
         seconds = busy.job.seconds + time.monotonic() - busy.started
         return Outcome(unit=busy.job.unit.id, attempts=busy.job.attempts, seconds=seconds, **facts)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

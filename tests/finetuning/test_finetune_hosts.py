@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loopback import free_address
 from toy_plans import playroom_suite
 
 pytest.importorskip("jax", reason="needs jax: finetuning is done with it")
@@ -71,14 +71,8 @@ def begin(tmp_path_factory):
         process.communicate()
 
 
-def address() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
-
-
 def two(begin, folder: Path) -> list[subprocess.Popen]:
-    at = address()
+    at = free_address()
     return [begin(folder, "--distributed", f"{at},{i}/2") for i in range(2)]
 
 
@@ -153,7 +147,7 @@ def test_two_hosts_killed_at_random_end_in_the_bits_of_two_that_were_not(begin, 
 
 
 def test_a_host_whose_others_never_come_says_so(begin, tmp_path):
-    lone = begin(tmp_path, "--distributed", f"{address()},1/2", "--runner-set", "wait=2")
+    lone = begin(tmp_path, "--distributed", f"{free_address()},1/2", "--runner-set", "wait=2")
     _, error = lone.communicate(timeout=120)
     assert lone.returncode == 1
     assert "expected all 2 processes at 127.0.0.1:" in error

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from probe4d.contracts import Dataset
+from probe4d.cores import usable_cores
 from probe4d.errors import DataError, Probe4dError, UsageError
 from probe4d_datasets.playroom import Playroom
 from probe4d_datasets.playroom import dataset as module
-from probe4d_datasets.playroom.prepare import Progress, usable_cores
+from probe4d_datasets.playroom.prepare import Progress
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import random
 import shutil
 import signal
-import socket
 import struct
 import time
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 import probe4d
+from loopback import free_address
 from probe4d_fourds.export import read_model, write_safetensors
 from probe4d_fourds.objective import mae
 from probe4d_fourds.run_log import RunLog
@@ -161,9 +161,7 @@ def test_updates_that_are_not_finite_can_be_skipped_and_are_counted(start, tmp_p
 
 
 def test_two_processes_train_as_one_does(start, finished, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     processes = [start(tmp_path / "two", "--distributed", f"{address},{i}/2") for i in range(2)]
     ends = [process.communicate(timeout=500) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends[0][1][-2000:] + ends[1][1][-2000:]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+from probe4d.cores import usable_cores
 from probe4d.planning.sets import StoredSet
 from probe4d.registry import find, load_target
 from probe4d.specs import BackboneSpec, TaskSpec, TokenGrid
@@ -97,5 +98,4 @@ def measured_flops() -> float:
     done = subprocess.run(
         [sys.executable, "-c", ROUNDS], env={**os.environ, **variables}, capture_output=True, text=True, check=True
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return float(done.stdout) * cores
+    return float(done.stdout) * usable_cores()

@@ -100,6 +100,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return cells, sets, units and what is missing, as plain JSON values."""
+        trainings = [_training_json(sweep) for sweep in self.sweeps]
         return {
             "schema": "probe4d/plan/1",
             "suite": self.suite.name,
@@ -108,7 +109,7 @@ class Plan:
             "problems": [attrs.asdict(problem) for problem in self.problems],
             "sets": [_set_json(stored) for stored in self.sets],
             "expected": [attrs.asdict(one) for one in self.expected],
-            "trainings": [_training_json(sweep) for sweep in self.sweeps],
+            "trainings": trainings,
             "units": {"total": len(self.units), "done": len(self.units) - len(self.todo), "todo": len(self.todo)},
             "bytes": self.bytes,
             "bytes_todo": self.bytes_todo(),
@@ -117,7 +118,7 @@ class Plan:
             "seconds": {
                 "extract": sum(extract_seconds(stored) for stored in self.sets),
                 "stream": sum(_stream_seconds(one) for one in self.sweeps if one.streamed and not one.finetuned),
-                "readouts": sum(_readout_seconds(one) or 0.0 for one in self.sweeps if not one.finetuned),
+                "readouts": sum(one["readout_seconds"] or 0.0 for one in trainings),
                 "finetune": sum(_finetune_seconds(sweep) for sweep in self.sweeps if sweep.finetuned),
             },
         }

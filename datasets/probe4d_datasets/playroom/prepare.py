@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TYPE_CHECKING
+
+from probe4d.cores import usable_cores
 
 if TYPE_CHECKING:
     from probe4d_datasets.playroom.dataset import Playroom
@@ -44,13 +45,6 @@ def prepare(dataset: Playroom, workers: int | None, progress: Callable[[int, int
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return len(missing)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _render(dataset: Playroom, clips: list[str]) -> int:

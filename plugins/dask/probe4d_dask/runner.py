@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from probe4d.contracts import Outcome, Unit
+from probe4d.cores import usable_cores
 from probe4d.errors import UsageError
 from probe4d_dask.carrying import Carrying
 from probe4d_dask.cluster import embedded, existing
-from probe4d_runners.local import usable_cores
 from probe4d_runners.runner_options import at_least, seconds_or_none
 from probe4d_runners.unit_graph import UnitGraph
 
