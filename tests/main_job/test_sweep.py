@@ -46,6 +46,18 @@ def test_a_sweep_in_one_pass_equals_its_members_alone(readout):
     assert not np.allclose(together.losses[-1, 1, 0], alone.losses[-1, 0, 0], rtol=1e-3)
 
 
+def test_members_that_share_nothing_are_trained_in_turn_to_the_same_end(monkeypatch):
+    """On a CPU; elsewhere they are stacked. Only the platform's name is replaced here."""
+    readout = make(find("readouts", "readouts/labels"), width=8, heads=2, classes=3, frames=4, attention="projected")
+    assert readout.apart({"label": np.zeros(6, np.int32)})
+    in_turn = train_sweep(readout, protocol(3e-3, 1e-2), batches(2))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    stacked = train_sweep(readout, protocol(3e-3, 1e-2), batches(2))
+    for one, other in zip(jax.tree.leaves(in_turn.params), jax.tree.leaves(stacked.params), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-6)
+    np.testing.assert_allclose(in_turn.losses, stacked.losses, rtol=2e-4)
+
+
 def test_training_twice_gives_the_same_bits(readout):
     first, second = (train_sweep(readout, protocol(1e-2, steps=4), batches(1)) for _ in range(2))
     for one, other in zip(jax.tree.leaves(first.params), jax.tree.leaves(second.params), strict=True):

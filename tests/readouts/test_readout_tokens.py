@@ -9,6 +9,7 @@ import pytest
 
 from probe4d_readouts.resample import cubic_matrix, resample, to_resample
 from probe4d_readouts.tokens import Tokens, projected
+from readouts.whole_tokens import whole
 
 EPS = 1e-6
 
@@ -44,7 +45,8 @@ def test_a_projection_equals_that_of_the_made_tokens(compiled, source, space):
     weights = rng.normal(size=(2, 24, 2, 4)).astype(np.float32)
 
     def ours(params, features, name):
-        return projected(Tokens.of(features, times, EPS), params, name, jnp.float32)
+        tokens = Tokens.of(features, times, EPS)
+        return whole(projected(tokens, params, name, jnp.float32), tokens).swapaxes(1, 2)
 
     def theirs(params, features, name):
         out = jnp.einsum("bnc,chd->bnhd", made(params, features, times), params[name]["kernel"])

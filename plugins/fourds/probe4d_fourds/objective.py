@@ -169,9 +169,11 @@ def decode_tokens(
         wrap, unshard: see `probe4d_vit.model.run_blocks`.
     """
     split = config.vit.depth - config.decode_layers
-    blocks = params["encoder"]["blocks"]
-    first = jax.tree.map(lambda stacked: stacked[:split], blocks)
-    last = jax.tree.map(lambda stacked: stacked[split:], blocks)
+    stacked, tree = jax.tree.flatten(params["encoder"]["blocks"])
+    halves = [
+        jnp.split(layers, [split]) for layers in stacked
+    ]  # its gradient is one array, that of slices a sum of two
+    first, last = (jax.tree.unflatten(tree, half) for half in zip(*halves, strict=True))
     tokens = model.run_blocks(first, tokens, [split], config.vit, kind, remat=wrap, unshard=unshard)[split]
     grid = params["latents"].reshape(1, -1, tokens.shape[-1]).astype(tokens.dtype)
     joined = jnp.concatenate([jnp.broadcast_to(grid, (tokens.shape[0], *grid.shape[1:])), tokens], axis=1)

@@ -41,6 +41,10 @@ class BoxesReadout(CrossAttentionReadout):
             outputs=4 * config.frames,
         )
 
+    def asked(self, batch: Mapping[str, Any]) -> int:
+        """Return one query per box."""
+        return int(batch["boxes"].shape[1])
+
     def table(self, dims: Dims) -> dict[str, Any]:
         """Return the trunk's parameters and the query's MLP."""
         return {**super().table(dims), "query_mlp": embedder_table(4, self.config.bands, self.config.query_mlp)}

@@ -73,7 +73,7 @@ def _trunk(config: TrunkConfig, tokens: TokenGrid, *, frames: int, queries: int,
     """Return the operations of the trunk on features that are resampled to so many frames."""
     width, channels = config.width, tokens.channels
     later = tokens.time < frames  # what is made of the features is resampled, not they
-    given, attended = (tokens.time if later else frames) * tokens.space, frames * tokens.space
+    given = (tokens.time if later else frames) * tokens.space
     resample = 2 * frames * tokens.time * tokens.space if tokens.time != frames else 0  # of one channel
     each = 2 * width * width * (1 + 2 * config.mlp_ratio) + 2 * width * outputs
     absorbed = queries * config.heads < width if config.attention == "auto" else config.attention == "absorbed"
@@ -82,8 +82,8 @@ def _trunk(config: TrunkConfig, tokens: TokenGrid, *, frames: int, queries: int,
         made = 2 * rows
         attention = 4 * queries * width * channels + 4 * given * rows * channels + 4 * frames * rows * channels
     else:
-        made = 2 * width
-        attention = 4 * given * channels * width + 4 * queries * attended * width
+        made = 2 * queries * config.heads  # scores, and weights
+        attention = 4 * given * channels * width + 4 * queries * (given * width + frames * width)
     resampled = resample * (channels + (made if later else 0))
     return float(attention + resampled + queries * each)
 

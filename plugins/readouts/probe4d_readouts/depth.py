@@ -40,10 +40,14 @@ class DepthReadout(CrossAttentionReadout):
             frames=config.frames,
             space=space,
             channels=channels,
-            queries=math.prod(self._grid(batch)) if learned else 0,
+            queries=self.asked(batch) if learned else 0,
             query_width=config.query_mlp,
             outputs=math.prod(config.patch),
         )
+
+    def asked(self, batch: Mapping[str, Any]) -> int:
+        """Return one query per patch."""
+        return math.prod(self._grid(batch))
 
     def any_dims(self) -> Dims:
         """Return dims with learned or given queries, as configured."""

@@ -14,7 +14,7 @@ from probe4d_readouts.batches import check_fields
 from probe4d_readouts.configs import TrunkConfig, configure
 from probe4d_readouts.params import axes_of, init_params, kernels_of
 from probe4d_readouts.resample import to_resample
-from probe4d_readouts.trunk import Dims, run_trunk, trunk_table
+from probe4d_readouts.trunk import Dims, absorbs, run_trunk, trunk_table
 
 __all__ = ["CrossAttentionReadout"]
 
@@ -91,6 +91,14 @@ class CrossAttentionReadout(ABC):
     def kernels(self) -> Any:
         """Return a tree like `params` of booleans: the kernels, which alone are decayed (DECIDE)."""
         return kernels_of(self.table(self.any_dims()))
+
+    def asked(self, batch: Mapping[str, Any]) -> int:
+        """Return how many queries a clip is asked, learned or given."""
+        return 1
+
+    def apart(self, batch: Mapping[str, Any]) -> bool:
+        """Return whether members of a sweep have next to nothing to share: each makes keys and values of its own."""
+        return not absorbs(self.config, self.asked(batch))
 
     def any_dims(self) -> Dims:
         """Return dims of the right structure, whatever the sizes."""

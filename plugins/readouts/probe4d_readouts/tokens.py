@@ -8,14 +8,14 @@ where eight times become sixteen, and nothing but x is kept for the gradient.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from attrs import frozen
 
 from probe4d_readouts.linear import project
 
-__all__ = ["Tokens", "centre", "deviation", "projected"]
+__all__ = ["Projected", "Tokens", "centre", "deviation", "projected"]
 
 
 def centre(x: Any) -> Any:
@@ -76,12 +76,25 @@ class Tokens:
         return jnp.einsum("bnr,bnc->brc", rows, self.flat(dtype), preferred_element_type=jnp.float32)
 
 
-def projected(tokens: Tokens, params: Mapping[str, Any], name: str, dtype: Any) -> Any:
-    """Return the layer `name` of the tokens, `(b, t k, h, d)`."""
+class Projected(NamedTuple):
+    """What a linear layer makes of tokens: `rows` resampled to a token's time, over its deviation, plus what is added.
+
+    Attributes:
+        rows: `(b, h, s k, d)`, of the features at their own times.
+        added: `(h, t, d)`, or `(h, t k, d)` where places have embeddings, too.
+    """
+
+    rows: Any
+    added: Any
+
+
+def projected(tokens: Tokens, params: Mapping[str, Any], name: str, dtype: Any) -> Projected:
+    """Return what the layer `name`, a kernel `(c, h, d)` and maybe a bias, makes of the tokens."""
     layer, norm = params[name], params["norm"]
     kernel = layer["kernel"]
-    scaled = {"kernel": kernel * norm["scale"][:, None, None]}
-    rows = tokens.at_times(project(tokens.flat(dtype), scaled, dtype))
+    rows = project(tokens.flat(dtype), {"kernel": kernel * norm["scale"][:, None, None]}, dtype)
     added = jnp.tensordot(params["temporal"]["embedding"] + norm["bias"], kernel, 1)  # (t, 1 or k, h, d)
-    rows = rows + (added + layer["bias"] if "bias" in layer else added)
-    return rows.astype(dtype).reshape(rows.shape[0], -1, *rows.shape[3:])
+    if "bias" in layer:
+        added = added + layer["bias"]
+    added = added.reshape(-1, *added.shape[2:])
+    return Projected(rows.swapaxes(1, 2), added.astype(dtype).swapaxes(0, 1))

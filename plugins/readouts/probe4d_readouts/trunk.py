@@ -17,7 +17,7 @@ from probe4d_readouts.linear import project
 from probe4d_readouts.params import Leaf, dense, embedding, norm
 from probe4d_readouts.tokens import Tokens, centre, deviation, projected
 
-__all__ = ["Dims", "run_trunk", "trunk_table"]
+__all__ = ["Dims", "absorbs", "run_trunk", "trunk_table"]
 
 
 @frozen(kw_only=True)
@@ -89,14 +89,15 @@ def run_trunk(
         query = project(queries.astype(dtype), params["query"], dtype)  # (b, q, h, d)
     scaled = query * np.asarray((config.width // config.heads) ** -0.5, dtype)
     tokens = Tokens.of(features, times, config.norm_eps)
-    if _absorbs(config, query.shape[-3]):
+    if absorbs(config, query.shape[-3]):
         attended = absorbed_attention(params, scaled, tokens, dtype)
     else:
         attended = _project_and_attend(config, params, scaled, tokens, dtype)
     return _tail(config, params, query, attended, dtype)
 
 
-def _absorbs(config: TrunkConfig, queries: int) -> bool:
+def absorbs(config: TrunkConfig, queries: int) -> bool:
+    """Return whether so many queries of a clip attend to the features themselves, without keys and values."""
     if config.attention == "auto":
         return queries * config.heads < config.width
     return config.attention == "absorbed"
@@ -110,9 +111,9 @@ def _layer_norm(x: Any, layer: Mapping[str, Any], eps: float) -> Any:
 
 def _project_and_attend(config: TrunkConfig, params: Mapping[str, Any], query: Any, tokens: Tokens, dtype: Any) -> Any:
     """Return `(b, q, h, d)` by keys and values, the queries in tiles."""
-    key, value = (projected(tokens, params, name, dtype).swapaxes(1, 2) for name in ("key", "value"))  # (b, h, n, d)
+    key, value = (projected(tokens, params, name, dtype) for name in ("key", "value"))
     query = query[None] if query.ndim == 3 else query
-    attended = tiled_attention(query.swapaxes(-3, -2), key, value, config.query_tile)
+    attended = tiled_attention(query.swapaxes(-3, -2), key, value, tokens, config.query_tile)
     return attended.swapaxes(1, 2)
 
 

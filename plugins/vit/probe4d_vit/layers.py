@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from probe4d_vit import attention
 from probe4d_vit.config import VitConfig
@@ -35,17 +37,72 @@ def product(x: Array, matrix: Array) -> Array:
     Rows are joined first: with more axes, the gradient of the matrix is a contraction over several of
     them, for which XLA leaves its fast path on a CPU (4 times slower).
     """
-    return (x.reshape(-1, x.shape[-1]) @ matrix).reshape(*x.shape[:-1], matrix.shape[-1])
+    return _rows_product(x.reshape(-1, x.shape[-1]), matrix).reshape(*x.shape[:-1], matrix.shape[-1])
+
+
+@jax.custom_vjp  # type: ignore[untyped-decorator]
+def _rows_product(rows: Array, matrix: Array) -> Array:
+    return rows @ matrix
+
+
+def _rows_product_forward(rows: Array, matrix: Array) -> tuple[Array, tuple[Array, Array]]:
+    return rows @ matrix, (rows, matrix)
+
+
+def _rows_product_backward(kept: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
+    rows, matrix = kept
+    by_output = partial(lax.dot_general, dimension_numbers=(((0,), (0,)), ((), ())))  # (o, i)
+    if matrix.shape[0] <= matrix.shape[1]:
+        return grad @ matrix.T, by_output(grad, rows).T
+    # XLA would fold the transpose into the product, which takes a fifth longer on a CPU where i > o.
+    apart = lax.platform_dependent(
+        grad,
+        rows,
+        cpu=lambda grad, rows: lax.optimization_barrier(by_output(grad, rows)).T,
+        default=lambda grad, rows: by_output(grad, rows).T,
+    )
+    return grad @ matrix.T, apart
+
+
+_rows_product.defvjp(_rows_product_forward, _rows_product_backward)
 
 
 def layer_norm(params: Params, x: Array, config: VitConfig) -> Array:
     """Return the tokens normalised over their channels; in float32 inside, in the dtype of `x` outside."""
+    scale = params["scale"].astype(jnp.float32) + (1.0 if config.scale_offset else 0.0)
+    return _layer_norm(x, scale, params["bias"].astype(jnp.float32), config.eps)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _layer_norm(x: Array, scale: Array, bias: Array, eps: float) -> Array:
+    centred, over_deviation = _centred(x, eps)
+    return (centred * (over_deviation * scale) + bias).astype(x.dtype)
+
+
+def _centred(x: Array, eps: float) -> tuple[Array, Array]:
     wide = x.astype(jnp.float32)
     centred = wide - wide.mean(axis=-1, keepdims=True)
-    variance = jnp.square(centred).mean(axis=-1, keepdims=True)
-    scale = params["scale"].astype(jnp.float32) + (1.0 if config.scale_offset else 0.0)
-    out = centred * (jax.lax.rsqrt(variance + config.eps) * scale) + params["bias"].astype(jnp.float32)
-    return out.astype(x.dtype)
+    return centred, lax.rsqrt(jnp.square(centred).mean(axis=-1, keepdims=True) + eps)
+
+
+def _layer_norm_forward(x: Array, scale: Array, bias: Array, eps: float) -> tuple[Array, tuple[Array, Array]]:
+    return _layer_norm(x, scale, bias, eps), (x, scale)
+
+
+def _layer_norm_backward(eps: float, kept: tuple[Array, Array], grad: Array) -> tuple[Array, Array, Array]:
+    """Keeps nothing but the input; means over channels are products with `scale`, faster than sums on a CPU."""
+    x, scale = kept
+    centred, over_deviation = _centred(x, eps)
+    normed, grad = centred * over_deviation, grad.astype(jnp.float32)
+    by_normed = grad * normed
+    share = scale / x.shape[-1]
+    mean, slope = (jnp.dot(each, share, precision=lax.Precision.HIGHEST)[..., None] for each in (grad, by_normed))
+    grad_x = over_deviation * (grad * scale - mean - normed * slope)
+    rows = tuple(range(x.ndim - 1))
+    return grad_x.astype(x.dtype), by_normed.sum(rows), grad.sum(rows)
+
+
+_layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
 def _project(params: Params, x: Array) -> Array:
@@ -92,14 +149,35 @@ def exact_gelu(x: Array) -> Array:
     return (0.5 * wide * (1 + jax.lax.erf(wide * jnp.float32(0.5**0.5)))).astype(x.dtype)
 
 
+@jax.custom_vjp  # type: ignore[untyped-decorator]
+def tanh_gelu(x: Array) -> Array:
+    """Return `jax.nn.gelu(x)`; its gradient takes one hyperbolic tangent and keeps nothing but `x`."""
+    return jax.nn.gelu(x)
+
+
+def _tanh_gelu_backward(x: Array, grad: Array) -> tuple[Array]:
+    scale, cubic = jnp.asarray((2 / jnp.pi) ** 0.5, x.dtype), 0.044715
+    square = x * x
+    tanh = jnp.tanh(scale * x * (1 + cubic * square))
+    slope = 0.5 * (1 + tanh) * (1 + scale * x * (1 - tanh) * (1 + 3 * cubic * square))
+    return (slope * grad,)
+
+
+tanh_gelu.defvjp(lambda x: (jax.nn.gelu(x), x), _tanh_gelu_backward)
+
+
 def mlp(params: Params, x: Array, config: VitConfig) -> Array:
-    """Return the MLP branch of a block, `(b, n, d)`."""
-    hidden = _dense(params["up"], x)
-    if config.activation == "swiglu":
-        hidden = jax.nn.silu(_dense(params["gate"], x)) * hidden
-    else:
-        hidden = jax.nn.gelu(hidden) if config.activation == "gelu_tanh" else exact_gelu(hidden)
-    return _dense(params["down"], hidden)
+    """Return the MLP branch of a block, `(b, n, d)`; the backward pass computes the activation again."""
+
+    def down(params: Params, hidden: Array, gate: Array | None) -> Array:
+        if gate is not None:
+            return _dense(params, jax.nn.silu(gate) * hidden)
+        return _dense(params, tanh_gelu(hidden) if config.activation == "gelu_tanh" else exact_gelu(hidden))
+
+    gate = _dense(params["gate"], x) if config.activation == "swiglu" else None
+    again = jax.checkpoint(down, prevent_cse=False)  # blocks are scanned: forward and backward cannot be merged
+    out: Array = again(params["down"], _dense(params["up"], x), gate)
+    return out
 
 
 def block(params: Params, x: Array, config: VitConfig, kind: str, angles: tuple[Array, Array] | None = None) -> Array:
