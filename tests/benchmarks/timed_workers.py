@@ -78,7 +78,9 @@ def require_ratio(ratio: float, wanted: float, share: float) -> None:
     """
     best = ratio / share
     if ratio < wanted and best < wanted:
-        pytest.xfail(f"{ratio:.2f} of {wanted}: {share:.0%} of one large product's rate, which itself would be {best:.2f}")
+        pytest.xfail(
+            f"{ratio:.2f} of {wanted}: {share:.0%} of one large product's rate, which itself would be {best:.2f}"
+        )
     assert ratio >= wanted, f"expected {wanted} times as fast as torch, got {ratio:.2f} ({best:.2f} at the peak)"
 
 

@@ -48,7 +48,7 @@ class PointsReadout(CrossAttentionReadout):
 
     def asked(self, batch: Mapping[str, Any]) -> int:
         """Return one query per point and `frames_per_query` frames."""
-        return int(batch["query_points"].shape[1]) * self.config.tiles
+        return int(batch["query_points"].shape[1] * self.config.tiles)
 
     def table(self, dims: Dims) -> dict[str, Any]:
         """Return the trunk's parameters, the query's MLP and its learned tiles."""

@@ -138,7 +138,7 @@ def _make_step(readout: Readout, optimizer: Any, protocol: FrozenProtocol, rates
     def in_turn(params: Any, state: Any, rate: Any, features: Any, targets: Mapping[str, Any]) -> Any:
         def layer(each: tuple[Any, Any, Any]) -> Any:
             params, state, features = each
-            return jax.lax.map(lambda one: member(*one, features, targets), (params, state, rate))
+            return jax.lax.map(lambda one: member(one[0], one[1], one[2], features, targets), (params, state, rate))
 
         return jax.lax.map(layer, (params, state, features))
 
