@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,8 @@ def kill_worker_of(process: subprocess.Popen) -> None:
 
 def wait_for(pattern: str, folder: Path, processes: list[subprocess.Popen]) -> None:
     deadline = time.monotonic() + 300
-    while not list(folder.rglob(pattern)):
+    # pathlib raises where a folder is renamed under it, as checkpoints are; glob passes over it.
+    while not glob(f"**/{pattern}", root_dir=folder, recursive=True):
         assert time.monotonic() < deadline
         assert all(process.poll() is None for process in processes), ended(processes)
         time.sleep(0.02)
