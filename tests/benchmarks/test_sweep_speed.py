@@ -10,7 +10,7 @@ of 64 tracks, and keys and values of its own for every rate.
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import pytest
 
@@ -51,8 +51,8 @@ serve({"one": step_of((1e-4,)), "three": step_of((1e-4, 3e-4, 1e-3)), "encode": 
 @pytest.mark.parametrize("kind", READOUTS)
 def test_three_rates_cost_little_more_than_one(kind):
     clips = CLIPS.get(kind, 4)
-    tests = os.path.dirname(os.path.dirname(__file__))
-    with Worker(SWEEPS, CORES=1, KIND=kind, CLIPS=clips, TESTS=tests) as worker:
+    tests = Path(__file__).parent.parent
+    with Worker(SWEEPS, CORES=1, KIND=kind, CLIPS=clips, TESTS=str(tests)) as worker:
         times = interleaved(worker)
     encode, one, three = times["encode"] * clips, times["one"], times["three"]
     cached, streaming = three / one, (encode + three) / (encode + one)

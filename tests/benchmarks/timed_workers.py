@@ -8,8 +8,6 @@ import subprocess
 import sys
 from statistics import median
 
-import pytest
-
 CORES = min(int(os.environ.get("P4D_BENCH_CORES", "2")), len(os.sched_getaffinity(0)))
 TURNS = int(os.environ.get("P4D_BENCH_TURNS", "5"))
 TORCH_PYTHON = os.environ.get("P4D_BENCH_PYTHON", sys.executable)
@@ -71,17 +69,15 @@ def interleaved(*workers: Worker) -> dict[str, float]:
 
 
 def require_ratio(ratio: float, wanted: float, share: float) -> None:
-    """Assert that we are so many times as fast as torch, where that can be.
+    """Assert that we are so many times as fast as torch; who misses it is told what this machine has to give.
 
-    At a share of the rate of one large product, `ratio / share` is what that rate itself would give. Where torch is so
-    near to it that this is not enough either, the target is missed by the machine, and said so.
+    Args:
+        share: of the rate of one large product that we run at: that rate itself would be `ratio / share` times as fast.
     """
-    best = ratio / share
-    if ratio < wanted and best < wanted:
-        pytest.xfail(
-            f"{ratio:.2f} of {wanted}: {share:.0%} of one large product's rate, which itself would be {best:.2f}"
-        )
-    assert ratio >= wanted, f"expected {wanted} times as fast as torch, got {ratio:.2f} ({best:.2f} at the peak)"
+    assert ratio >= wanted, (
+        f"expected {wanted} times as fast as torch, got {ratio:.2f} at {share:.0%} of one large product's rate, "
+        f"which itself would be {ratio / share:.2f}"
+    )
 
 
 def has_torch() -> bool:

@@ -170,9 +170,8 @@ def decode_tokens(
     """
     split = config.vit.depth - config.decode_layers
     stacked, tree = jax.tree.flatten(params["encoder"]["blocks"])
-    halves = [
-        jnp.split(layers, [split]) for layers in stacked
-    ]  # its gradient is one array, that of slices a sum of two
+    # The gradient of a split is one array, that of two slices a sum of two.
+    halves = [jnp.split(layers, [split]) for layers in stacked]
     first, last = (jax.tree.unflatten(tree, half) for half in zip(*halves, strict=True))
     tokens = model.run_blocks(first, tokens, [split], config.vit, kind, remat=wrap, unshard=unshard)[split]
     grid = params["latents"].reshape(1, -1, tokens.shape[-1]).astype(tokens.dtype)

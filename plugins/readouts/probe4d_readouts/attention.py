@@ -128,11 +128,10 @@ def _resampled(rows: Any, spread: Any, times: Any) -> Any:
 
 def _gathered(rows: Any, times: Any) -> Any:
     """Return `(s k, q)`, the transpose of `_resampled`."""
+    queries = rows.shape[-1]
     if times is not None:
-        rows = jnp.matmul(times.T, rows.reshape(times.shape[0], -1), precision=Precision.HIGHEST).reshape(
-            -1, *rows.shape[1:]
-        )
-    return rows.reshape(-1, rows.shape[-1])
+        rows = jnp.matmul(times.T, rows.reshape(times.shape[0], -1), precision=Precision.HIGHEST)
+    return rows.reshape(-1, queries)
 
 
 def _added(layer: Projected, rows: Any, spread: Any) -> Any:

@@ -52,16 +52,14 @@ def _rows_product_forward(rows: Array, matrix: Array) -> tuple[Array, tuple[Arra
 def _rows_product_backward(kept: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
     rows, matrix = kept
     by_output = partial(lax.dot_general, dimension_numbers=(((0,), (0,)), ((), ())))  # (o, i)
-    if matrix.shape[0] <= matrix.shape[1]:
-        return grad @ matrix.T, by_output(grad, rows).T
-    # XLA would fold the transpose into the product, which takes a fifth longer on a CPU where i > o.
-    apart = lax.platform_dependent(
-        grad,
-        rows,
-        cpu=lambda grad, rows: lax.optimization_barrier(by_output(grad, rows)).T,
-        default=lambda grad, rows: by_output(grad, rows).T,
-    )
-    return grad @ matrix.T, apart
+    if matrix.shape[0] > matrix.shape[1]:
+        # XLA would fold the transpose into the product, which takes a fifth longer on a CPU where i > o.
+        held = lax.platform_dependent(
+            grad, rows, cpu=lambda *each: lax.optimization_barrier(by_output(*each)), default=by_output
+        )
+    else:
+        held = by_output(grad, rows)
+    return grad @ matrix.T, held.T
 
 
 _rows_product.defvjp(_rows_product_forward, _rows_product_backward)
